@@ -1,0 +1,63 @@
+# Every target does its own set-up; `make help` lists them.
+
+.PHONY: help build demo test check interop interop-short browser bench dist dist-twice size
+
+help:
+	@echo 'make build    the program, as contributors use it (target/release)'
+	@echo 'make demo     the main job on a throw-away home, against an embedded Identity Center'
+	@echo 'make test     every test that needs nothing but Rust'
+	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
+	@echo 'make bench    what the program costs, next to other programs; the bounds of ratios decide'
+	@echo 'make size     the size of the release binary, on static Linux x86-64'
+	@echo 'make dist     the release files, into dist/ (dist-twice: and that a second build has the same bytes)'
+	@echo 'make browser  the sign-in in a real, headless Chromium; pictures of its pages in target/pictures'
+	@echo 'make check    the gate: format, lints, tests, docs'
+
+build:
+	cargo build --release --locked
+
+demo:
+	cargo test --quiet --locked --test demo
+
+test:
+	cargo test --locked -- --test-threads=8
+	if command -v python3 >/dev/null; then python3 tests/install_sh.py; else echo 'SKIPPED install.sh: no python3'; fi
+
+check:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	$(MAKE) test
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+# Tools are installed into target/interop and kept there; what cannot be had is SKIPPED, with the reason.
+interop:
+	cargo build --quiet --locked --bins --examples
+	python3 tests/interop/check_identity_center.py
+	python3 tests/interop/sign_in.py
+	python3 tests/interop/matrix.py
+	python3 tests/interop/race.py
+
+# botocore, the AWS CLI v2 and the JS SDK: the columns that matter most, and some hundred races.
+interop-short:
+	cargo build --quiet --locked --bins --examples
+	python3 tests/interop/sign_in.py
+	python3 tests/interop/matrix.py --short
+	python3 tests/interop/race.py --short
+
+# What cannot be had (rustup, zig) is SKIPPED, with the reason.
+size:
+	.ci/dist size
+
+dist:
+	.ci/dist
+
+dist-twice: dist
+	.ci/dist again aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+
+browser:
+	cargo build --quiet --locked --bins --examples
+	python3 tests/interop/browser_login.py
+
+bench: size
+	cargo build --quiet --release --locked --bins --examples
+	python3 tests/bench/bench.py

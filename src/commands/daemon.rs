@@ -1,0 +1,330 @@
+//! What `status` says of the background job.
+//!
+//! Whether it is there and armed is the scheduler's to say, by exit statuses and stable properties, and it is asked once
+//! and only where a file of the job exists. When it ran last and how that went is read from our own log.
+
+use std::path::Path;
+
+use crate::commands::job::{self, Scheduler};
+use crate::error::Error;
+use crate::format::json::{Member, RawJson};
+use crate::format::text::clean;
+use crate::format::time::{MINUTE, Timestamp, span};
+use crate::schedule::launchd::{self, Domain};
+use crate::schedule::systemd::{self, Report};
+use crate::system::env::{Env, Settings};
+use crate::system::journal::Journal;
+use crate::system::process;
+
+/// The variables whose difference between this shell and the job is worth a word.
+const COMPARED: [&str; 5] = [
+    "AWS_SSO_REFRESH_THRESHOLD",
+    "AWS_SSO_REFRESH_INTERVAL",
+    "AWS_SSO_SESSION_DURATION",
+    "AWS_SSO_REFRESH_LOGIN",
+    "AWS_CONFIG_FILE",
+];
+
+#[derive(Debug)]
+pub struct Daemon {
+    pub state: State,
+    pub last: Option<LastCheck>,
+    /// The job's own, where there is a job of ours.
+    pub settings: Option<Settings>,
+    /// What is not as it should be, a line each.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    NotInstalled,
+    Waiting,
+    Running {
+        pid: u32,
+    },
+    Disabled,
+    /// Its file is there, and the scheduler does not have it.
+    NotLoaded,
+    ProgramMissing {
+        program: String,
+    },
+    /// The job has our name and runs another tool's program.
+    Foreign {
+        program: String,
+    },
+    /// The scheduler does not answer.
+    Unknown {
+        why: String,
+    },
+}
+
+/// The last scheduled run, as it logged itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCheck {
+    pub at: Timestamp,
+    pub exit: u8,
+}
+
+/// Looks at the job.
+pub fn look(env: &Env) -> Daemon {
+    let last = Journal::new(&env.data_folder())
+        .last_line_with(" run=scheduled ")
+        .and_then(|line| LastCheck::read(&line));
+    let mut daemon = Daemon {
+        state: State::NotInstalled,
+        last,
+        settings: None,
+        notes: Vec::new(),
+    };
+    // A home folder that is not there holds no job either.
+    let Ok(scheduler) = Scheduler::of_this_machine(env) else {
+        return daemon;
+    };
+    let Some(installed) = scheduler.installed() else {
+        return daemon;
+    };
+    let program = installed.program;
+    if !installed.is_ours {
+        daemon.state = State::Foreign { program };
+        return daemon;
+    }
+    let (stored, warning) = job::settings_stored(env);
+    daemon.notes.extend(warning);
+    let stored = stored.unwrap_or_default().values;
+    match Settings::from_values(|name| value(&stored, name)) {
+        Ok(settings) => daemon.settings = Some(settings),
+        Err(error) => daemon.notes.push(format!("the job {}", error.line())),
+    }
+    let now = job::settings_now(env);
+    daemon.notes.extend(COMPARED.iter().filter_map(|name| {
+        let (here, there) = (value(&now, name), value(&stored, name));
+        let told =
+            |value: Option<String>| value.map_or("not set".to_string(), |value| clean(&value));
+        (here != there).then(|| {
+            format!(
+                "{name} is {} here and {} in the job",
+                told(here),
+                told(there)
+            )
+        })
+    }));
+    daemon.state = if process::is_program(Path::new(&program)) {
+        ask(&scheduler).unwrap_or_else(|error| State::Unknown { why: error.line() })
+    } else {
+        State::ProgramMissing { program }
+    };
+    daemon
+}
+
+fn value(settings: &[(String, String)], name: &str) -> Option<String> {
+    let found = settings.iter().find(|(known, _)| known == name);
+    found
+        .map(|(_, value)| value.clone())
+        .filter(|value| !value.is_empty())
+}
+
+fn ask(scheduler: &Scheduler) -> Result<State, Error> {
+    let agent = match scheduler {
+        Scheduler::Launchd(agent) => agent,
+        Scheduler::Systemd(_) => {
+            let ended = scheduler.ask(&systemd::show())?;
+            if ended.status != 0 {
+                let why = "this user's systemd does not answer".to_string();
+                return Ok(State::Unknown { why });
+            }
+            return Ok(State::of_report(&Report::read(&ended.stdout)));
+        }
+    };
+    // The common case costs one process. `list` looks into the domain of this login only, so its "unknown" is no answer.
+    let listed = scheduler.ask(&agent.list())?;
+    if listed.status == 0 {
+        let pid = launchd::pid(&listed.stdout);
+        return Ok(pid.map_or(State::Waiting, |pid| State::Running { pid }));
+    }
+    for domain in [Domain::Gui, Domain::User] {
+        if scheduler.ask(&agent.probe(domain))?.status == 0 {
+            return Ok(State::Waiting);
+        }
+    }
+    let disabled = scheduler.ask(&agent.probe_disabled(Domain::Gui))?.stdout;
+    Ok(match launchd::is_disabled(&disabled) {
+        true => State::Disabled,
+        false => State::NotLoaded,
+    })
+}
+
+impl State {
+    fn of_report(report: &Report) -> State {
+        match report.pid {
+            _ if !report.is_loaded => State::NotLoaded,
+            Some(pid) => State::Running { pid },
+            None if !report.is_enabled => State::Disabled,
+            None if !report.is_armed => State::NotLoaded,
+            None => State::Waiting,
+        }
+    }
+
+    fn as_str(&self) -> &'static str {
+        match self {
+            State::NotInstalled => "notInstalled",
+            State::Waiting => "waiting",
+            State::Running { .. } => "running",
+            State::Disabled => "disabled",
+            State::NotLoaded => "notLoaded",
+            State::ProgramMissing { .. } => "programMissing",
+            State::Foreign { .. } => "foreign",
+            State::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+impl LastCheck {
+    /// `2026-11-23T20:04:11Z run=scheduled sessions=3 refreshed=0 exit=0 ms=1`
+    fn read(line: &str) -> Option<LastCheck> {
+        let (at, rest) = line.split_once(' ')?;
+        let exit = rest
+            .split(' ')
+            .find_map(|word| word.strip_prefix("exit="))?;
+        Some(LastCheck {
+            at: Timestamp::parse(at)?.at,
+            exit: exit
+                .parse()
+                .ok()
+                .filter(|_| rest.starts_with("run=scheduled "))?,
+        })
+    }
+
+    fn told(self) -> &'static str {
+        match self.exit {
+            0 => "ok",
+            1 => "failed; see aws-sso-refresh logs",
+            2 => "a setting or the config is wrong; see aws-sso-refresh logs",
+            3 => "a session needs a sign-in",
+            _ => "unknown",
+        }
+    }
+}
+
+impl Daemon {
+    /// The line of `status`, and a warning for every note.
+    pub fn text(&self, now: Timestamp, interval: i64) -> String {
+        const INSTALL: &str = "run aws-sso-refresh install";
+        let told = match &self.state {
+            State::NotInstalled => format!("not installed; {INSTALL}"),
+            State::Running { pid } => format!("running (PID {pid})"),
+            State::Waiting => format!("waiting ({})", self.waiting(now, interval)),
+            State::Disabled => format!("disabled; {INSTALL}"),
+            State::NotLoaded => format!("installed, but not active; {INSTALL}"),
+            State::ProgramMissing { program } => {
+                format!("its program is gone from {}; {INSTALL}", clean(program))
+            }
+            State::Foreign { program } => {
+                format!(
+                    "another tool's job ({}); {INSTALL} to replace it",
+                    clean(program)
+                )
+            }
+            State::Unknown { why } => format!("unknown ({})", clean(why)),
+        };
+        let mut text = format!("Daemon: {told}\n");
+        for note in &self.notes {
+            text.push_str(&format!("Warning: {note}; {INSTALL}\n"));
+        }
+        text
+    }
+
+    fn waiting(&self, now: Timestamp, interval: i64) -> String {
+        let interval = interval * MINUTE;
+        // A remembered time in the future was written under a wrong clock.
+        let Some(last) = self.last.filter(|last| last.at <= now) else {
+            return format!("no check yet; next within {}", span(interval));
+        };
+        let ago = now.since(last.at);
+        // Later than a whole interval: the machine slept, and the next one may be a whole one away.
+        let next = if ago < interval {
+            interval - ago
+        } else {
+            interval
+        };
+        let next = (next + MINUTE - 1) / MINUTE * MINUTE;
+        format!(
+            "last check {} ago: {}; next within {}",
+            span(ago),
+            last.told(),
+            span(next)
+        )
+    }
+
+    pub fn json(&self, interval: i64) -> RawJson {
+        let pid = match self.state {
+            State::Running { pid } => RawJson::integer(i64::from(pid)),
+            _ => RawJson::null(),
+        };
+        let (at, exit) = self
+            .last
+            .map_or((RawJson::null(), RawJson::null()), |last| {
+                let at = RawJson::string(&last.at.to_string());
+                (at, RawJson::integer(i64::from(last.exit)))
+            });
+        RawJson::object(&[
+            Member::new("state", RawJson::string(self.state.as_str())),
+            Member::new("pid", pid),
+            Member::new("lastCheckAt", at),
+            Member::new("lastExit", exit),
+            Member::new("intervalMinutes", RawJson::integer(interval)),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_check_is_read_from_the_line_that_it_left() {
+        let line = "2026-11-23T20:04:11Z run=scheduled sessions=3 refreshed=0 exit=3 ms=1";
+        let last = LastCheck::read(line).expect("a check");
+        assert_eq!(
+            (last.at.to_string().as_str(), last.exit),
+            ("2026-11-23T20:04:11Z", 3)
+        );
+        for line in [
+            "",
+            "x",
+            "2026-11-23T20:04:11Z run=manual exit=0",
+            "x run=scheduled exit=0",
+        ] {
+            assert_eq!(LastCheck::read(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_waiting_job_did_and_will_do() {
+        let now = Timestamp(1_000_000);
+        let check = |ago: Option<i64>, expected: &str| {
+            let last = ago.map(|ago| LastCheck {
+                at: now.plus(-ago),
+                exit: 0,
+            });
+            let daemon = Daemon {
+                state: State::Waiting,
+                last,
+                settings: None,
+                notes: Vec::new(),
+            };
+            assert_eq!(
+                daemon.text(now, 10),
+                format!("Daemon: waiting ({expected})\n")
+            );
+        };
+        check(Some(3 * MINUTE), "last check 3m ago: ok; next within 7m");
+        check(Some(0), "last check 0s ago: ok; next within 10m");
+        check(
+            Some(9 * MINUTE + 30),
+            "last check 9m ago: ok; next within 1m",
+        );
+        check(Some(60 * MINUTE), "last check 1h ago: ok; next within 10m");
+        check(None, "no check yet; next within 10m");
+        check(Some(-60), "no check yet; next within 10m");
+    }
+}

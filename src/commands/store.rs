@@ -1,0 +1,314 @@
+//! The token files of the shared cache on disk: reading them while others write, and settling what a crash left.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::format::digest;
+use crate::sso::history::{Histories, History};
+use crate::sso::token::{CachedToken, Fingerprint, NotAToken};
+use crate::system::env::Env;
+use crate::system::files::{self, Durable, Entry, Found, Lock};
+
+/// Far above any token file. Bytes.
+const TOKEN_MAX: u64 = 1024 * 1024;
+
+/// `sessions.json` has about 300 bytes per session. Bytes.
+const HISTORY_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most tools write in place: a file that does not parse is read again this often, with this pause (rule R3).
+pub const READ_AGAIN: u32 = 3;
+pub const READ_AGAIN_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an update of `sessions.json` waits for another process's.
+const HISTORY_WAIT: Duration = Duration::from_secs(5);
+
+/// What lies under a session's name in the cache.
+#[derive(Debug)]
+pub enum Stored {
+    Absent,
+    Token {
+        token: Box<CachedToken>,
+    },
+    /// It does not parse: perhaps somebody is writing it this moment.
+    Unparsable(String),
+    /// It cannot be read, or holds something that is no token.
+    Unusable(String),
+}
+
+/// The folders that matter, and the names in them.
+#[derive(Debug, Clone)]
+pub struct Store {
+    cache: PathBuf,
+    data: PathBuf,
+}
+
+/// A `.new` file that an earlier run left in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOver {
+    path: PathBuf,
+    /// The SHA-1 that names the token file.
+    key: String,
+    /// The refresh token that was about to be spent.
+    spent: Fingerprint,
+}
+
+impl Store {
+    pub fn new(env: &Env) -> Store {
+        Store {
+            cache: env.cache_folder(),
+            data: env.data_folder(),
+        }
+    }
+
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// The token file of a session (rule R1), or of a legacy profile by its start URL.
+    pub fn token_path(&self, name: &str) -> PathBuf {
+        self.cache.join(format!("{}.json", key_of(name)))
+    }
+
+    /// Waits for the refresh lock of a session until `deadline`; `None`: another run still holds it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn lock(&self, name: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
+        self.lock_key(&key_of(name), deadline)
+    }
+
+    /// Takes the lock of whoever asks a person to sign in to a session; `None`: somebody is being asked already.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn ask_lock(&self, name: &str) -> Result<Option<Lock>, Error> {
+        files::make_folder(&self.data)?;
+        let path = self.data.join(format!("locks/{}.ask", key_of(name)));
+        files::lock(&path, Instant::now())
+    }
+
+    fn lock_key(&self, key: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
+        files::make_folder(&self.data)?;
+        files::lock(&self.data.join(format!("locks/{key}.lock")), deadline)
+    }
+
+    /// One read of a token file.
+    pub fn read_once(&self, path: &Path) -> Stored {
+        match files::read(path, TOKEN_MAX) {
+            Found::Nothing => Stored::Absent,
+            Found::Unusable(why) => Stored::Unusable(why),
+            Found::Bytes(bytes) => match CachedToken::parse(bytes) {
+                Ok(token) => Stored::Token {
+                    token: Box::new(token),
+                },
+                Err(NotAToken::Unparsable(why)) => Stored::Unparsable(why),
+                Err(NotAToken::Lacking(what)) => Stored::Unusable(what.to_string()),
+            },
+        }
+    }
+
+    /// Reads a token file, again for about 300 ms where it does not parse.
+    pub fn read(&self, path: &Path) -> Stored {
+        let mut stored = self.read_once(path);
+        for _ in 0..READ_AGAIN {
+            let Stored::Unparsable(_) = stored else {
+                break;
+            };
+            std::thread::sleep(READ_AGAIN_PAUSE);
+            stored = self.read_once(path);
+        }
+        stored
+    }
+
+    /// Where the room for a token goes: beside the real file, named by session and by the refresh token to be spent.
+    pub fn room_path(&self, name: &str, target: &Path, spent: &Fingerprint) -> PathBuf {
+        target.with_file_name(format!("{}.{}.new", key_of(name), spent.as_str()))
+    }
+
+    /// The left-over `.new` files of this program: in the cache, and beside the real files of linked ones.
+    pub fn left_overs(&self, entries: &[Entry]) -> Vec<LeftOver> {
+        let mut found = left_overs_in(&self.cache, entries);
+        let mut seen: Vec<PathBuf> = Vec::new();
+        for link in entries
+            .iter()
+            .filter(|entry| entry.is_link && entry.name.ends_with(".json"))
+        {
+            let target = files::resolve(&self.cache.join(&link.name));
+            let Some(folder) = target.parent().map(Path::to_path_buf) else {
+                continue;
+            };
+            if folder != files::resolve(&self.cache) && !seen.contains(&folder) {
+                // A folder that cannot be listed holds nothing that could be settled.
+                found.extend(left_overs_in(
+                    &folder,
+                    &files::list(&folder).unwrap_or_default(),
+                ));
+                seen.push(folder);
+            }
+        }
+        found
+    }
+
+    /// Settles one left-over under its session's lock; one that another run is using is left to it. Says what was done.
+    ///
+    /// # Errors
+    /// It had to be moved or removed and could not be.
+    pub fn settle(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+        match self.lock_key(&left_over.key, Instant::now())? {
+            Some(_held) => self.settle_locked(left_over),
+            None => Ok(None),
+        }
+    }
+
+    /// As `settle`, for a caller that holds the session's lock.
+    ///
+    /// # Errors
+    /// As `settle`.
+    pub fn settle_locked(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+        let target = self.cache.join(format!("{}.json", left_over.key));
+        match self.read(&target) {
+            // Somebody is writing it, or something is wrong with it: what the left-over is worth cannot be told.
+            Stored::Unparsable(_) | Stored::Unusable(_) => Ok(None),
+            Stored::Token { token }
+                if token.refresh_fingerprint().as_ref() == Some(&left_over.spent) =>
+            {
+                match self.read_once(&left_over.path) {
+                    Stored::Token { .. } => {
+                        files::rename(&left_over.path, &files::resolve(&target))?;
+                        Ok(Some("adopted the token of an interrupted run"))
+                    }
+                    Stored::Unparsable(_) | Stored::Unusable(_) => self.remove(left_over),
+                    Stored::Absent => Ok(None),
+                }
+            }
+            Stored::Token { .. } | Stored::Absent => self.remove(left_over),
+        }
+    }
+
+    /// The left-over at `path`, where its name is one of ours.
+    pub fn left_over_at(&self, path: &Path) -> Option<LeftOver> {
+        left_over(path.parent()?, path.file_name()?.to_str()?)
+    }
+
+    fn remove(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+        files::remove(&left_over.path)?;
+        Ok(Some("removed what an interrupted run left"))
+    }
+
+    /// Removes a session's token file, the real file behind a link too, and every left-over `.new` of it.
+    ///
+    /// # Errors
+    /// One of them is still there.
+    pub fn remove_token(&self, name: &str) -> Result<(), Error> {
+        let path = self.token_path(name);
+        let key = key_of(name);
+        let left_overs = self.left_overs(&files::list(&self.cache)?);
+        for left_over in left_overs.iter().filter(|left_over| left_over.key == key) {
+            files::remove(&left_over.path)?;
+        }
+        let target = files::resolve(&path);
+        if target != path && path.is_symlink() {
+            files::remove(&target)?;
+        }
+        files::remove(&path)
+    }
+
+    /// What earlier runs remember; also why that could not be read, where it could not.
+    pub fn histories(&self) -> (Histories, Option<Error>) {
+        let path = self.data.join("sessions.json");
+        let cannot = |why: &str| {
+            Some(
+                Error::new(format!("cannot read {}", path.display()), why)
+                    .hint("it is started anew when needed"),
+            )
+        };
+        match files::read(&path, HISTORY_MAX) {
+            Found::Nothing => (Histories::default(), None),
+            Found::Unusable(why) => (Histories::default(), cannot(&why)),
+            Found::Bytes(bytes) => match Histories::parse(&bytes) {
+                Ok(histories) => (histories, None),
+                Err(malformed) => (Histories::default(), cannot(&malformed.to_string())),
+            },
+        }
+    }
+
+    /// Changes what is remembered of one session: under a lock, read, change, rename. A file that does not parse is
+    /// kept as `sessions.json.broken`.
+    ///
+    /// # Errors
+    /// The change is not in the file.
+    pub fn remember(
+        &self,
+        name: &str,
+        durable: Durable,
+        change: impl FnOnce(&mut History),
+    ) -> Result<(), Error> {
+        files::make_folder(&self.data)?;
+        let path = self.data.join("sessions.json");
+        let lock = self.data.join("locks/sessions.lock");
+        let Some(_held) = files::lock(&lock, Instant::now() + HISTORY_WAIT)? else {
+            return Err(Error::new(
+                format!("cannot write {}", path.display()),
+                "another process holds its lock",
+            ));
+        };
+        let (mut histories, broken) = self.histories();
+        if broken.is_some() {
+            files::rename(&path, &path.with_extension("json.broken"))?;
+        }
+        let mut history = histories.of(name);
+        change(&mut history);
+        histories.put(name, &history);
+        files::replace(&path, &histories.to_bytes(), 0o600, durable)
+    }
+}
+
+/// The name of a session's file in the cache, without its ending.
+pub fn key_of(name: &str) -> String {
+    digest::sha1_hex(name.as_bytes())
+}
+
+fn left_overs_in(folder: &Path, entries: &[Entry]) -> Vec<LeftOver> {
+    entries
+        .iter()
+        .filter(|entry| !entry.is_link)
+        .filter_map(|entry| left_over(folder, &entry.name))
+        .collect()
+}
+
+/// `<sha1>.<fingerprint>.new`, and nothing else, is ours.
+fn left_over(folder: &Path, name: &str) -> Option<LeftOver> {
+    let (key, spent) = name.strip_suffix(".new")?.split_once('.')?;
+    let is_key = key.len() == 40 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let spent = Fingerprint::parse(spent)?;
+    is_key.then(|| LeftOver {
+        path: folder.join(name),
+        key: key.to_string(),
+        spent,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_our_own_making_are_left_overs() {
+        let key = "0ad374308c5a4e22f723adf10145eafad7c4031c";
+        let folder = Path::new("/c");
+        assert!(left_over(folder, &format!("{key}.0123456789abcdef.new")).is_some());
+        for name in [
+            format!("{key}.json"),
+            format!("{key}.new"),
+            format!("{key}.0123456789ABCDEF.new"),
+            format!("{key}.0123456789abcdef.new.tmp"),
+            format!("{}.0123456789abcdef.new", &key[1..]),
+            format!("{}.0123456789abcdef.new", key.to_uppercase()),
+            "x.json.tmp-1234".to_string(),
+            ".new".to_string(),
+        ] {
+            assert_eq!(left_over(folder, &name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! One look at everything: the config, the token files and the memory of earlier runs, and what each session needs.
+//!
+//! Both `status` and `refresh` begin here, so that what one shows is what the other does.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::commands::output;
+use crate::commands::store::{READ_AGAIN, READ_AGAIN_PAUSE, Store, Stored};
+use crate::error::{Error, Exit};
+use crate::format::proxy::ProxySettings;
+use crate::format::text::clean;
+use crate::format::time::{MINUTE, Timestamp, span};
+use crate::format::url::Url;
+use crate::sso::config::{self, Config, LegacyProfile, SsoSession};
+use crate::sso::endpoint::{self, Overrides, Service};
+use crate::sso::estimate::{self, Estimate};
+use crate::sso::history::{Histories, History};
+use crate::sso::plan::{self, Decision, Policy, SignIn, State};
+use crate::sso::token::{self, CachedToken};
+use crate::system::env::{Env, Settings};
+use crate::system::files::{self, Entry, Found};
+use crate::system::https::{CaBundle, Network};
+
+/// Ten thousand sessions have about 2 MB. Bytes.
+const CONFIG_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug)]
+pub struct Survey {
+    pub now: Timestamp,
+    pub policy: Policy,
+    pub config: Config,
+    pub config_path: PathBuf,
+    /// In the order of the config file.
+    pub sessions: Vec<Sighting>,
+    pub warnings: Vec<String>,
+}
+
+/// A session of the config and what was found of it.
+#[derive(Debug)]
+pub struct Sighting {
+    pub name: String,
+    pub start_url: Option<String>,
+    pub region: Option<String>,
+    pub outlook: Outlook,
+}
+
+#[derive(Debug)]
+pub enum Outlook {
+    Known(Box<Known>),
+    /// There is a file, and it is no token; it is never touched.
+    Unreadable {
+        why: String,
+    },
+    Misconfigured {
+        line: usize,
+        why: String,
+    },
+}
+
+/// A session that `plan` could decide about.
+#[derive(Debug)]
+pub struct Known {
+    pub session: SsoSession,
+    pub token: Option<CachedToken>,
+    pub history: History,
+    pub decision: Decision,
+    pub state: State,
+    /// When the session will end, where that can be guessed.
+    pub estimate: Option<Estimate>,
+    /// When this was decided.
+    pub now: Timestamp,
+}
+
+impl Known {
+    /// Seconds until the token expires; 0 without one.
+    pub fn remaining(&self) -> i64 {
+        self.token
+            .as_ref()
+            .map_or(0, |token| token.remaining(self.now))
+    }
+
+    /// Whether the session goes on as far as anybody here knows.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state, State::Fresh | State::Due | State::Expired)
+    }
+
+    /// Whether there is something to ask or tell a person.
+    pub fn concerns_a_person(&self) -> bool {
+        let is_warning_due = self
+            .estimate
+            .is_some_and(|estimate| estimate::is_warning_due(self.now, &estimate, &self.history));
+        self.state == State::SignInNeeded || is_warning_due
+    }
+
+    pub fn is_same_portal(&self, session: &SsoSession) -> bool {
+        token::is_same_start_url(&self.session.start_url, &session.start_url)
+    }
+
+    /// Whether a refresh could be asked for, due or not.
+    pub fn can_refresh(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| {
+            plan::why_unrenewable(self.now, &self.session.start_url, token).is_none()
+        }) && self.decision != Decision::SignIn(SignIn::Rejected)
+            && self.decision != Decision::Dormant(SignIn::Rejected)
+    }
+}
+
+/// The AWS config file as it was read.
+#[derive(Debug)]
+pub struct ConfigFile {
+    pub path: PathBuf,
+    pub config: Config,
+}
+
+/// Reads the config file that `AWS_CONFIG_FILE` names, else `~/.aws/config`. A missing one is an empty one.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn read_config(env: &Env) -> Result<ConfigFile, Error> {
+    let path = match env.get("AWS_CONFIG_FILE") {
+        None => env.home.join(".aws/config"),
+        Some(text) => {
+            let home = env.home.to_string_lossy();
+            PathBuf::from(config::expand_path(&text, &home, |name| {
+                std::env::var(name).ok()
+            }))
+        }
+    };
+    let text = match files::read(&path, CONFIG_MAX) {
+        Found::Nothing => Vec::new(),
+        Found::Bytes(bytes) => bytes,
+        Found::Unusable(why) => {
+            return Err(Error::usage(
+                format!("cannot read {}", clean(&path.to_string_lossy())),
+                why,
+            )
+            .hint("it must be a file that you may read; AWS_CONFIG_FILE names another one"));
+        }
+    };
+    let config = config::read(&text, &active_profile(env));
+    Ok(ConfigFile { path, config })
+}
+
+/// `AWS_PROFILE` before `AWS_DEFAULT_PROFILE` (rule C1), else `default`.
+pub fn active_profile(env: &Env) -> String {
+    let named = env
+        .get("AWS_PROFILE")
+        .or_else(|| env.get("AWS_DEFAULT_PROFILE"));
+    named.unwrap_or_else(|| "default".to_string())
+}
+
+/// Looks at every session; `entries` is the listing of the cache folder.
+///
+/// # Errors
+/// The config file cannot be read.
+pub fn survey(
+    env: &Env,
+    settings: &Settings,
+    store: &Store,
+    entries: &[Entry],
+    now: Timestamp,
+    force: bool,
+) -> Result<Survey, Error> {
+    let ConfigFile {
+        path: config_path,
+        config,
+        ..
+    } = read_config(env)?;
+    let threshold = plan::effective_threshold(settings.threshold, settings.interval) * MINUTE;
+    let policy = Policy { threshold, force };
+    let (histories, history_trouble) = store.histories();
+    let mut warnings = config_warnings(env, &config, &config_path);
+    warnings.extend(history_trouble.map(|error| error.line()));
+
+    let mut stored = read_tokens(store, entries, &config);
+    let mut sessions = Vec::with_capacity(config.sessions.len());
+    for configured in &config.sessions {
+        let outlook = match &configured.session {
+            Err(wrong) => Outlook::Misconfigured {
+                line: wrong.line,
+                why: clean(&wrong.why),
+            },
+            Ok(session) => {
+                let stored = stored
+                    .remove(session.name.as_str())
+                    .unwrap_or(Stored::Absent);
+                warnings.extend(token_warnings(session, &stored));
+                outlook(now, session, stored, &histories, policy, settings)
+            }
+        };
+        sessions.push(Sighting {
+            name: configured.name.clone(),
+            start_url: configured.start_url.clone(),
+            region: configured.region.clone(),
+            outlook,
+        });
+    }
+    Ok(Survey {
+        now,
+        policy,
+        config,
+        config_path,
+        sessions,
+        warnings,
+    })
+}
+
+/// The token files of all usable sessions; those that do not parse are read again, all within the same 300 ms.
+fn read_tokens<'a>(
+    store: &Store,
+    entries: &[Entry],
+    config: &'a Config,
+) -> HashMap<&'a str, Stored> {
+    let there: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let mut stored = HashMap::new();
+    let mut unparsable: Vec<(&str, PathBuf)> = Vec::new();
+    for session in config
+        .sessions
+        .iter()
+        .filter_map(|configured| configured.session.as_ref().ok())
+    {
+        let path = store.token_path(&session.name);
+        let name = path.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(|name| there.contains(name)) {
+            continue;
+        }
+        let found = store.read_once(&path);
+        if matches!(found, Stored::Unparsable(_)) {
+            unparsable.push((&session.name, path));
+        }
+        stored.insert(session.name.as_str(), found);
+    }
+    for _ in 0..READ_AGAIN {
+        if unparsable.is_empty() {
+            break;
+        }
+        std::thread::sleep(READ_AGAIN_PAUSE);
+        unparsable.retain(|(name, path)| {
+            let found = store.read_once(path);
+            let is_unparsable = matches!(found, Stored::Unparsable(_));
+            stored.insert(*name, found);
+            is_unparsable
+        });
+    }
+    stored
+}
+
+fn outlook(
+    now: Timestamp,
+    session: &SsoSession,
+    stored: Stored,
+    histories: &Histories,
+    policy: Policy,
+    settings: &Settings,
+) -> Outlook {
+    let token = match stored {
+        Stored::Absent => None,
+        Stored::Token { token } => Some(*token),
+        Stored::Unparsable(why) | Stored::Unusable(why) => return Outlook::Unreadable { why },
+    };
+    let history = histories.of(&session.name);
+    let decision = plan::plan(now, &session.start_url, token.as_ref(), &history, policy);
+    let state = plan::state(decision, token.as_ref(), now, policy);
+    let estimate = token
+        .as_ref()
+        .and_then(|token| estimate::session_end(now, token, &history, settings.session_duration));
+    Outlook::Known(Box::new(Known {
+        session: session.clone(),
+        token,
+        history,
+        decision,
+        state,
+        estimate,
+        now,
+    }))
+}
+
+fn config_warnings(env: &Env, config: &Config, path: &Path) -> Vec<String> {
+    let path = clean(&path.to_string_lossy());
+    let mut warnings: Vec<String> = config
+        .warnings
+        .iter()
+        .map(|warning| format!("{path}:{}: {}", warning.line, clean(&warning.text)))
+        .collect();
+    let is_named = env
+        .get("AWS_PROFILE")
+        .or_else(|| env.get("AWS_DEFAULT_PROFILE"))
+        .is_some();
+    if is_named && !config.profile.found {
+        let name = clean(&config.profile.name);
+        warnings.push(format!(
+            "the profile {name} (AWS_PROFILE) is not in {path}; its settings are not used"
+        ));
+    }
+    warnings
+}
+
+fn token_warnings(session: &SsoSession, stored: &Stored) -> Vec<String> {
+    let Stored::Token { token } = stored else {
+        return Vec::new();
+    };
+    let name = clean(&session.name);
+    let mut warnings: Vec<String> = token
+        .oddities
+        .iter()
+        .map(|oddity| format!("the token of {name}: {oddity}"))
+        .collect();
+    if let Some(region) = token
+        .region
+        .as_deref()
+        .filter(|region| *region != session.region.as_str())
+    {
+        let (region, configured) = (clean(region), session.region.as_str());
+        warnings.push(format!(
+            "the token of {name} is of region {region}; {configured} from the config is used"
+        ));
+    }
+    warnings
+}
+
+/// The base URL of a service for a session.
+///
+/// # Errors
+/// The user's own endpoint cannot be used.
+pub fn endpoint(
+    env: &Env,
+    survey: &Survey,
+    session: &SsoSession,
+    service: Service,
+) -> Result<Url, Error> {
+    let var = |name: &str| env.get(name);
+    let (oidc, portal) = (
+        var("AWS_ENDPOINT_URL_SSO_OIDC"),
+        var("AWS_ENDPOINT_URL_SSO"),
+    );
+    let (global, ignore) = (
+        var("AWS_ENDPOINT_URL"),
+        var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+    );
+    let (fips, dualstack) = (
+        var("AWS_USE_FIPS_ENDPOINT"),
+        var("AWS_USE_DUALSTACK_ENDPOINT"),
+    );
+    let overrides = Overrides {
+        oidc_env: oidc.as_deref(),
+        portal_env: portal.as_deref(),
+        global_env: global.as_deref(),
+        ignore_env: ignore.as_deref(),
+        fips_env: fips.as_deref(),
+        dualstack_env: dualstack.as_deref(),
+        profile: &survey.config.profile,
+        config_path: &survey.config_path.to_string_lossy(),
+    };
+    Ok(endpoint::resolve(service, &session.region, &overrides)?.url)
+}
+
+/// How to get to servers: `AWS_CA_BUNDLE`, the profile's `ca_bundle`, `REQUESTS_CA_BUNDLE`, and the proxy variables.
+pub fn network(env: &Env, survey: &Survey) -> Network {
+    let from_env = |name: &str| {
+        env.get(name).map(|path| CaBundle {
+            path: PathBuf::from(path),
+            from: name.to_string(),
+        })
+    };
+    let from_profile = || {
+        let setting = survey.config.profile.ca_bundle.as_ref()?;
+        let from = format!(
+            "ca_bundle in {} line {}",
+            survey.config_path.display(),
+            setting.line
+        );
+        Some(CaBundle {
+            path: PathBuf::from(&setting.value),
+            from,
+        })
+    };
+    let ca_bundle = from_env("AWS_CA_BUNDLE")
+        .or_else(from_profile)
+        .or_else(|| from_env("REQUESTS_CA_BUNDLE"));
+    Network {
+        ca_bundle,
+        proxies: ProxySettings::read(|name| env.raw(name)),
+    }
+}
+
+impl Survey {
+    /// The sessions that `plan` could decide about.
+    pub fn known(&self) -> impl Iterator<Item = &Known> {
+        self.sessions
+            .iter()
+            .filter_map(|sighting| match &sighting.outlook {
+                Outlook::Known(known) => Some(known.as_ref()),
+                _ => None,
+            })
+    }
+
+    /// When the portal session began that a sign-in to `session` would find alive: all sessions of one start URL
+    /// share it.
+    pub fn session_began(&self, session: &SsoSession) -> Option<Timestamp> {
+        self.known()
+            .filter(|known| known.is_same_portal(session) && known.is_alive())
+            .filter_map(|known| estimate::began(&known.history))
+            .min()
+    }
+}
+
+impl Sighting {
+    /// The exit status that this session asks for when nothing is done about it.
+    pub fn exit(&self) -> Exit {
+        match &self.outlook {
+            Outlook::Misconfigured { .. } => Exit::Usage,
+            Outlook::Unreadable { .. } => Exit::Failed,
+            Outlook::Known(known) => match known.state {
+                State::SignInNeeded => Exit::SignIn,
+                State::Expired => Exit::Failed,
+                _ => Exit::Ok,
+            },
+        }
+    }
+}
+
+/// Why a person must sign in, in a few words.
+pub fn reason(why: SignIn, token: Option<&CachedToken>) -> String {
+    match why {
+        SignIn::Rejected => "the session ended".to_string(),
+        SignIn::RegistrationExpired => "the client registration expired".to_string(),
+        SignIn::Redefined => "the config now has another start URL".to_string(),
+        SignIn::NotRenewable => match token.map(|token| &token.renewal) {
+            Some(Err(missing)) => format!("the token has no {}", missing.join(", ")),
+            // The decision was made on a later look at the file than this one.
+            Some(Ok(_)) | None => "the token has nothing to refresh it with".to_string(),
+        },
+    }
+}
+
+/// The command that signs a person in.
+pub fn sign_in_command(name: &str) -> String {
+    format!("aws-sso-refresh login {}", clean(&output::shell_word(name)))
+}
+
+/// The session of that name; without a name the only one there is. `verb` is what was to be done with it.
+///
+/// # Errors
+/// There is none of that name, more than one to choose from, or it is misconfigured.
+pub fn pick<'a>(
+    survey: &'a Survey,
+    name: Option<&str>,
+    verb: &str,
+) -> Result<&'a SsoSession, Error> {
+    let path = clean(&survey.config_path.to_string_lossy());
+    let sessions = &survey.config.sessions;
+    let names: Vec<String> = sessions
+        .iter()
+        .map(|session| clean(&output::shell_word(&session.name)))
+        .collect();
+    let found = match (name, sessions.as_slice()) {
+        (_, []) => Err(format!("{path} has no sso-session")),
+        (None, [only]) => Ok(only),
+        (None, _) => Err("there are several sessions, and none was named".to_string()),
+        (Some(name), _) => sessions
+            .iter()
+            .find(|session| session.name == name)
+            .ok_or_else(|| format!("{path} has no such sso-session")),
+    };
+    let what = format!("cannot {verb} {}", clean(name.unwrap_or("a session")));
+    match found {
+        Ok(configured) => configured.session.as_ref().map_err(|wrong| {
+            Error::usage(
+                what,
+                format!("{path}, line {}: {}", wrong.line, clean(&wrong.why)),
+            )
+        }),
+        Err(why) => {
+            let hint = match names.is_empty() {
+                true => "`aws configure sso` makes one".to_string(),
+                false => format!("it has: {}", names.join(", ")),
+            };
+            Err(Error::usage(what, why).hint(hint))
+        }
+    }
+}
+
+/// `42m remaining`, or `expired 5m ago`.
+pub fn remaining(seconds: i64) -> String {
+    if seconds > 0 {
+        format!("{} remaining", span(seconds))
+    } else {
+        format!("expired {} ago", span(seconds.saturating_neg()))
+    }
+}
+
+/// The time left of a legacy profile's token, where it has one.
+pub fn legacy_expiry(store: &Store, profile: &LegacyProfile) -> Option<Timestamp> {
+    match store.read(&store.token_path(&profile.start_url)) {
+        Stored::Token { token } => Some(token.expires_at),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_whole_also_where_the_token_has_changed_since() {
+        let text = br#"{"accessToken": "a", "expiresAt": "2026-11-23T19:12:05Z", "clientId": "c"}"#;
+        let lacking = CachedToken::parse(text).expect("a token");
+        for (token, expected) in [
+            (
+                Some(&lacking),
+                "the token has no refreshToken, clientSecret",
+            ),
+            (None, "the token has nothing to refresh it with"),
+        ] {
+            assert_eq!(reason(SignIn::NotRenewable, token), expected);
+        }
+    }
+}

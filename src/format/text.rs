@@ -1,0 +1,107 @@
+//! Text from files and servers, made harmless for a terminal or a log, and measured as a terminal shows it.
+
+use unicode_width::UnicodeWidthChar;
+
+/// `text` with everything that could steer a terminal, break a line or reverse the reading order replaced by `�`.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if is_harmless(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect()
+}
+
+/// `text`, cleaned, cut to at most `limit` characters with `…` where something was cut.
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let cleaned = clean(text);
+    match cleaned.char_indices().nth(limit) {
+        None => cleaned,
+        Some((end, _)) => format!("{}…", &cleaned[..end]),
+    }
+}
+
+/// How many terminal cells `text` takes: wide characters two, combining ones none.
+pub fn width(text: &str) -> usize {
+    // Character by character: what the crate knows of whole strings (emoji sequences) would cost 5 kB.
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// `text` and as many blanks as make it `cells` wide.
+pub fn pad(text: &str, cells: usize) -> String {
+    format!("{text}{}", " ".repeat(cells.saturating_sub(width(text))))
+}
+
+/// `text` as one word of a log line: quoted where a blank, a quote or an equals sign would make it look like two.
+pub fn word(text: &str) -> String {
+    let text = clean(text);
+    let is_plain = !text.is_empty() && !text.contains([' ', '"', '=', '\\']);
+    if is_plain {
+        text
+    } else {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+/// `text`, cleaned, as HTML shows it, in content and in quoted attributes.
+pub fn html(text: &str) -> String {
+    clean(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, and the marks that reverse or hide text.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_steer_a_terminal_is_replaced() {
+        assert_eq!(
+            clean("a\u{1b}[31mb\r\nc\u{9b}d\u{202e}e\u{7f}"),
+            "a�[31mb��c�d�e�"
+        );
+        assert_eq!(clean("Señor 😀 日本"), "Señor 😀 日本");
+    }
+
+    #[test]
+    fn html_shows_a_script_and_runs_none() {
+        assert_eq!(
+            html("<script>\"a\" & 'b'\u{7}</script>"),
+            "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;\u{fffd}&lt;/script&gt;"
+        );
+    }
+
+    #[test]
+    fn an_excerpt_says_that_it_was_cut() {
+        assert_eq!(excerpt("abcdef", 3), "abc…");
+        assert_eq!(excerpt("日本語", 3), "日本語");
+    }
+
+    #[test]
+    fn padding_counts_cells_and_not_characters() {
+        assert_eq!(pad("日本", 6), "日本  ");
+        assert_eq!(pad("e\u{301}", 2), "e\u{301} ");
+        assert_eq!(pad("long", 2), "long");
+    }
+
+    #[test]
+    fn a_word_of_the_log_stays_one_word() {
+        assert_eq!(word("my-sso"), "my-sso");
+        assert_eq!(word("my sso"), "\"my sso\"");
+        assert_eq!(word("a\"=\n"), "\"a\\\"=�\"");
+        assert_eq!(word(""), "\"\"");
+    }
+}

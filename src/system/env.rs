@@ -1,0 +1,336 @@
+//! The environment of this process: its variables, its home, its clock, its terminal.
+//!
+//! A scheduled run sees the settings that were in force at `install` (`job.env`) in place of its own variables,
+//! because launchd and systemd start it with next to none, and because a job must not change with the shell that
+//! happened to restart it.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::error::Error;
+use crate::format::time::{MINUTE, Timestamp};
+
+/// The variables that `install` stores for the job. `AWS_ENDPOINT_URL` is not among them: one aimed at a local test
+/// stack must not receive refresh tokens for ever.
+pub const STORED: [&str; 18] = [
+    "AWS_SSO_REFRESH_THRESHOLD",
+    "AWS_SSO_REFRESH_INTERVAL",
+    "AWS_SSO_SESSION_DURATION",
+    "AWS_SSO_REFRESH_LOGIN",
+    "AWS_CONFIG_FILE",
+    "AWS_PROFILE",
+    "AWS_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_ENDPOINT_URL_SSO",
+];
+
+/// Stored too, but asked for only by what opens a browser.
+pub const BROWSER: &str = "BROWSER";
+
+/// Where the program is, whose it is, and what it was told.
+#[derive(Debug, Clone)]
+pub struct Env {
+    pub home: PathBuf,
+    /// What `install` stored, in a scheduled run that found it.
+    job: Option<Vec<(String, String)>>,
+    is_scheduled: bool,
+}
+
+/// The four variables of this program, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Minutes, as configured; `plan::effective_threshold` says which one applies.
+    pub threshold: i64,
+    /// Minutes between two checks of the job.
+    pub interval: i64,
+    /// How long a session lives, where the user says so. Seconds.
+    pub session_duration: Option<i64>,
+    pub login: Login,
+}
+
+/// How a person is asked to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    Browser,
+    Notify,
+    Off,
+}
+
+impl Env {
+    /// # Errors
+    /// There is no home folder, or a variable that matters here is not UTF-8.
+    pub fn load() -> Result<Env, Error> {
+        let home = std::env::home_dir().filter(|home| home.is_absolute());
+        let Some(home) = home else {
+            return Err(Error::usage(
+                "cannot find the home folder",
+                "HOME is not set to an absolute path",
+            )
+            .hint("set HOME to your home folder"));
+        };
+        for name in STORED.into_iter().chain([BROWSER]) {
+            if std::env::var_os(name).is_some_and(|value| value.to_str().is_none()) {
+                return Err(Error::usage(
+                    format!("cannot use the variable {name}"),
+                    "its value is not UTF-8",
+                ));
+            }
+        }
+        Ok(Env {
+            home,
+            job: None,
+            is_scheduled: false,
+        })
+    }
+
+    /// The environment of the job: `stored` in place of every variable that `install` stores. Without a file of
+    /// stored settings the process's own variables stay, except the ones no job may follow.
+    pub fn of_job(self, stored: Option<Vec<(String, String)>>) -> Env {
+        Env {
+            job: stored,
+            is_scheduled: true,
+            ..self
+        }
+    }
+
+    /// The variable's value; empty counts as unset.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.raw(name).filter(|value| !value.is_empty())
+    }
+
+    /// The variable's value, also where it is empty: an empty `https_proxy` has a meaning of its own.
+    pub fn raw(&self, name: &str) -> Option<String> {
+        if self.is_scheduled && name == "AWS_ENDPOINT_URL" {
+            return None;
+        }
+        match &self.job {
+            Some(stored) if STORED.contains(&name) || name == BROWSER => stored
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone()),
+            _ => std::env::var_os(name).and_then(|value| value.into_string().ok()),
+        }
+    }
+
+    /// `~/.local/share/aws-sso-refresh`; not moved by XDG variables, which the job does not see.
+    pub fn data_folder(&self) -> PathBuf {
+        self.home.join(".local/share/aws-sso-refresh")
+    }
+
+    /// `~/.aws/sso/cache`; it does not follow `AWS_CONFIG_FILE`.
+    pub fn cache_folder(&self) -> PathBuf {
+        self.home.join(".aws/sso/cache")
+    }
+
+    /// # Errors
+    /// A variable of this program is out of range; the error names it, its value and its range.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        Settings::from_values(|name| self.get(name))
+    }
+}
+
+impl Settings {
+    /// # Errors
+    /// As `Env::settings`.
+    pub fn from_values(get: impl Fn(&str) -> Option<String>) -> Result<Settings, Error> {
+        let minutes = |name: &str, default: i64, max: i64| match get(name) {
+            None => Ok(default),
+            Some(text) => match text.trim().parse::<i64>() {
+                Ok(minutes) if (1..=max).contains(&minutes) => Ok(minutes),
+                _ => Err(out_of_range(
+                    name,
+                    &text,
+                    &format!("a whole number of minutes from 1 to {max}"),
+                )),
+            },
+        };
+        let session_duration = match get("AWS_SSO_SESSION_DURATION") {
+            None => None,
+            Some(text) => match text.trim().parse::<f64>() {
+                #[allow(clippy::cast_possible_truncation)] // at most 7,776,000
+                Ok(hours) if (0.25..=2160.0).contains(&hours) => {
+                    Some((hours * 3600.0).round() as i64)
+                }
+                _ => {
+                    let range = "a number of hours from 0.25 to 2160";
+                    return Err(out_of_range("AWS_SSO_SESSION_DURATION", &text, range));
+                }
+            },
+        };
+        let login = match get("AWS_SSO_REFRESH_LOGIN").as_deref() {
+            None | Some("browser") => Login::Browser,
+            Some("notify") => Login::Notify,
+            Some("off") => Login::Off,
+            Some(other) => {
+                return Err(out_of_range(
+                    "AWS_SSO_REFRESH_LOGIN",
+                    other,
+                    "browser, notify or off",
+                ));
+            }
+        };
+        Ok(Settings {
+            threshold: minutes("AWS_SSO_REFRESH_THRESHOLD", 30, 1440)?,
+            interval: minutes("AWS_SSO_REFRESH_INTERVAL", 10, 60)?,
+            session_duration,
+            login,
+        })
+    }
+}
+
+fn out_of_range(name: &str, value: &str, range: &str) -> Error {
+    let value = crate::format::text::excerpt(value, 40);
+    Error::usage(
+        format!("cannot use {name}={value}"),
+        format!("it must be {range}"),
+    )
+    .hint(format!("change it or `unset {name}`"))
+}
+
+/// The clock. Called once per run and passed down, and once more where a request leaves.
+pub fn now() -> Timestamp {
+    Timestamp::of(SystemTime::now())
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Error::new(
+            "cannot get random numbers",
+            "the system has none to give",
+        )),
+    }
+}
+
+/// Where `PATH` and this process's own variables are looked up without the job's settings in between.
+pub fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Which stream of this process is a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    pub input: bool,
+    pub output: bool,
+    pub errors: bool,
+}
+
+pub fn terminal() -> Terminal {
+    Terminal {
+        input: std::io::stdin().is_terminal(),
+        output: std::io::stdout().is_terminal(),
+        errors: std::io::stderr().is_terminal(),
+    }
+}
+
+/// The AWS CLI starts a refresh of its own when this little remains. Minutes.
+pub const CLI_THRESHOLD: i64 = 15 * MINUTE / MINUTE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, value: &str, expected: Result<(i64, i64, Option<i64>, Login), &str>) {
+        let settings = Settings::from_values(|asked| (asked == name).then(|| value.to_string()));
+        let told = settings.map(|s| (s.threshold, s.interval, s.session_duration, s.login));
+        assert_eq!(
+            told.map_err(|error| error.line()),
+            expected.map_err(str::to_string),
+            "{name}={value}"
+        );
+    }
+
+    #[test]
+    fn settings_have_defaults_and_ranges() {
+        use Login::{Browser, Notify, Off};
+        check("OTHER", "x", Ok((30, 10, None, Browser)));
+        check("AWS_SSO_REFRESH_THRESHOLD", "1", Ok((1, 10, None, Browser)));
+        check(
+            "AWS_SSO_REFRESH_THRESHOLD",
+            "1440",
+            Ok((1440, 10, None, Browser)),
+        );
+        check(
+            "AWS_SSO_REFRESH_INTERVAL",
+            "60",
+            Ok((30, 60, None, Browser)),
+        );
+        check(
+            "AWS_SSO_SESSION_DURATION",
+            "0.25",
+            Ok((30, 10, Some(900), Browser)),
+        );
+        check(
+            "AWS_SSO_SESSION_DURATION",
+            "2160",
+            Ok((30, 10, Some(7_776_000), Browser)),
+        );
+        check(
+            "AWS_SSO_REFRESH_LOGIN",
+            "notify",
+            Ok((30, 10, None, Notify)),
+        );
+        check("AWS_SSO_REFRESH_LOGIN", "off", Ok((30, 10, None, Off)));
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_variable_value_and_range() {
+        for value in ["0", "1441", "-1", "ten", "1.5", "99999999999999999999"] {
+            let expected = format!(
+                "cannot use AWS_SSO_REFRESH_THRESHOLD={value}: it must be a whole number of minutes from 1 to 1440"
+            );
+            check("AWS_SSO_REFRESH_THRESHOLD", value, Err(&expected));
+        }
+        for value in ["0.2", "2161", "NaN", "inf", "8h"] {
+            let expected = format!(
+                "cannot use AWS_SSO_SESSION_DURATION={value}: it must be a number of hours from 0.25 to 2160"
+            );
+            check("AWS_SSO_SESSION_DURATION", value, Err(&expected));
+        }
+        check(
+            "AWS_SSO_REFRESH_LOGIN",
+            "Browser\u{1b}",
+            Err("cannot use AWS_SSO_REFRESH_LOGIN=Browser�: it must be browser, notify or off"),
+        );
+    }
+
+    #[test]
+    fn a_job_sees_what_was_stored_and_never_the_generic_endpoint() {
+        let env = Env {
+            home: PathBuf::from("/home/ada"),
+            job: None,
+            is_scheduled: false,
+        };
+        let stored = vec![
+            ("AWS_PROFILE".to_string(), "work".to_string()),
+            ("no_proxy".to_string(), String::new()),
+        ];
+        let job = env.of_job(Some(stored));
+        assert_eq!(job.get("AWS_PROFILE").as_deref(), Some("work"));
+        assert_eq!(job.get("AWS_CA_BUNDLE"), None);
+        assert_eq!(
+            (job.get("no_proxy"), job.raw("no_proxy").as_deref()),
+            (None, Some(""))
+        );
+        assert_eq!(job.get("AWS_ENDPOINT_URL"), None);
+        assert!(job.get("PATH").is_some());
+    }
+}

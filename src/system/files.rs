@@ -1,0 +1,599 @@
+//! Files that are never half there: bounded reads, locks, atomic writes, and room made before it is needed.
+//!
+//! The order of a safe refresh is carried here. `make_room` creates the new file beside the old one, exclusively,
+//! mode 0600, as large as it can become, and syncs it, so that a full or read-only disk is found out before a
+//! refresh token is spent. `Room::put_down` writes the token into it and syncs again; `Room::commit` renames it over the
+//! old one and syncs the folder. A crash at any point leaves either the old file, or the old file and a new one that
+//! the next run can adopt.
+//!
+//! Known limits. AWS CLI v2 writes the token file in place and without a lock: between our last look and our rename
+//! it can start to write, and then its token goes to a file that has no name any more; that window is well under
+//! a millisecond and cannot be closed from this side. On copy-on-write disks room taken is not room promised. A token
+//! whose answer never arrived is lost to every client alike.
+//!
+//! In debug builds `step` counts every operation and fails or aborts at a chosen one, so that tests can take each
+//! step of a run away in turn; in release builds it is nothing.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// How often a lock that somebody else holds is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opening a FIFO or a device must not wait for the other side: `O_NONBLOCK` of `<fcntl.h>`.
+#[cfg(target_os = "macos")]
+const O_NONBLOCK: i32 = 0x0004;
+#[cfg(not(target_os = "macos"))]
+const O_NONBLOCK: i32 = 0o4000;
+
+/// What lies at a path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// It cannot be read, or is nothing that should be: the reason, as in `permission denied`.
+    Unusable(String),
+}
+
+/// Reads a regular file of at most `max` bytes; never blocks on a FIFO and never reads more.
+pub fn read(path: &Path, max: u64) -> Found {
+    match try_read(path, max) {
+        Ok(Ok(bytes)) => Found::Bytes(bytes),
+        Ok(Err(why)) => Found::Unusable(why),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {
+            Ok(_) => Found::Unusable("a link to a file that does not exist".to_string()),
+            Err(_) => Found::Nothing,
+        },
+        Err(error) => Found::Unusable(why(&error)),
+    }
+}
+
+fn try_read(path: &Path, max: u64) -> io::Result<Result<Vec<u8>, String>> {
+    step("open")?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Ok(Err("it is a folder".to_string()));
+    }
+    if !metadata.is_file() {
+        return Ok(Err("it is not a regular file".to_string()));
+    }
+    if metadata.len() > max {
+        return Ok(Err(format!("it is larger than {max} bytes")));
+    }
+    let length = usize::try_from(metadata.len()).unwrap_or(0);
+    step("read")?;
+    let bytes = read_all(file, length, max)?;
+    if bytes.len() as u64 > max {
+        return Ok(Err(format!("it is larger than {max} bytes")));
+    }
+    Ok(Ok(bytes))
+}
+
+/// What is in a file that is said to have `length` bytes, and of a longer one at least `max + 1`.
+fn read_all(mut file: File, length: usize, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length + 1];
+    let mut filled = 0;
+    while filled < length {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let is_longer = filled > length;
+    bytes.truncate(filled);
+    // With room for one byte more than there are, reading stopped at the end: no further read has to find it, which
+    // saves a sixth of the system calls of a `status`.
+    if is_longer {
+        file.take(max.saturating_sub(length as u64))
+            .read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// A file name in a folder, and whether it is a symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub is_link: bool,
+}
+
+/// The entries of a folder whose names are UTF-8; a folder that does not exist has none.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
+    let cannot = |error: &io::Error| cannot("list", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot(&error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| cannot(&error))?;
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        if let Ok(name) = entry.file_name().into_string() {
+            names.push(Entry { name, is_link });
+        }
+    }
+    Ok(names)
+}
+
+/// Makes `folder` with mode 0700 where it does not exist; its parents get the usual mode.
+///
+/// # Errors
+/// It cannot be made, or something that is no folder has its name.
+pub fn make_folder(folder: &Path) -> Result<(), Error> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = step("make folder").and_then(|()| {
+        if let Some(parent) = folder.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            made => made,
+        }
+    });
+    made.map_err(|error| cannot("make the folder", folder, &error))
+}
+
+/// A lock that this process holds until it is dropped, or until it dies: the kernel lets go of it then.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock at `path`, an empty file, waiting for it until `deadline`. `None`: somebody else still holds it.
+///
+/// # Errors
+/// The lock file cannot be made, or the file system knows no locks.
+pub fn lock(path: &Path, deadline: Instant) -> Result<Option<Lock>, Error> {
+    let cannot = |error: &io::Error| cannot("lock", path, error);
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    loop {
+        step("lock").map_err(|error| cannot(&error))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .map_err(|error| cannot(&error))?;
+        match file.try_lock() {
+            // Somebody may have removed the file in between; then a lock on it keeps nobody out.
+            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { _file: file })),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(cannot(&error)),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => held.ino() == there.ino() && held.dev() == there.dev(),
+        _ => false,
+    }
+}
+
+/// A file beside `target` that will take its place.
+#[derive(Debug)]
+pub struct Room {
+    file: File,
+    pub path: PathBuf,
+    pub target: PathBuf,
+}
+
+/// How a commit ended that did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Commit {
+    Done,
+    /// The new file vanished before the rename: `aws sso logout` deletes everything that holds an access token.
+    Vanished,
+}
+
+/// Creates `path` (which must not exist) with mode 0600 and `size` bytes of blanks, and syncs it.
+///
+/// # Errors
+/// The disk is full or read-only, or the folder is not writable. Nothing is left behind.
+pub fn make_room(path: PathBuf, target: PathBuf, size: usize) -> Result<Room, Error> {
+    let made = (|| {
+        step("create")?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        fill(&file, size).map(|()| file).inspect_err(|_| {
+            let _ = fs::remove_file(&path); // what remains is removed by the next run
+        })
+    })();
+    match made {
+        Ok(file) => Ok(Room { file, path, target }),
+        Err(error) => Err(cannot("make room for", &path, &error)),
+    }
+}
+
+fn fill(mut file: &File, size: usize) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o600))?; // whatever the umask took away
+    let blanks = vec![b' '; size];
+    step("fill")?;
+    file.write_all(&blanks)?;
+    step("sync room")?;
+    file.sync_all()
+}
+
+impl Room {
+    /// Writes `bytes` into the room and syncs it.
+    ///
+    /// # Errors
+    /// The bytes are not all in the file.
+    pub fn put_down(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut written = || {
+            self.file.seek(SeekFrom::Start(0))?;
+            step("write")?;
+            self.file.write_all(bytes)?;
+            // A crash here leaves the token followed by blanks, which is the same JSON.
+            step("cut")?;
+            self.file.set_len(bytes.len() as u64)?;
+            step("sync")?;
+            self.file.sync_all()
+        };
+        written().map_err(|error| cannot("write", &self.path, &error))
+    }
+
+    /// Renames the new file over the target and syncs the folder.
+    ///
+    /// # Errors
+    /// The rename failed; the new file is still there, for the next run to adopt.
+    pub fn commit(&self) -> Result<Commit, Error> {
+        match step("rename").and_then(|()| fs::rename(&self.path, &self.target)) {
+            Ok(()) => {
+                // The name is in place for everybody who looks; only a power cut could still undo it, and what it
+                // would bring back is the room, which the next run adopts.
+                let _ = sync_folder_of(&self.target);
+                Ok(Commit::Done)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Commit::Vanished),
+            Err(error) => Err(cannot("rename", &self.path, &error)),
+        }
+    }
+
+    /// Takes the room away again. What cannot be removed now is removed by the next run.
+    pub fn discard(self) {
+        let _ = step("remove").and_then(|()| fs::remove_file(&self.path));
+    }
+}
+
+/// Whether a power cut may take a write back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// Synced before the rename, and the folder after it.
+    Now,
+    /// Left to the file system: what is lost with it is a memory that the next run can do without.
+    Soon,
+}
+
+/// Writes a file of our own as a whole: a temporary file beside it, renamed over it. A symbolic link is followed
+/// first. Callers hold a lock where two may write at once.
+///
+/// # Errors
+/// The file is as it was.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32, durable: Durable) -> Result<(), Error> {
+    let target = resolve(path);
+    let mut name = target.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let temporary = target.with_file_name(name);
+    let written = (|| {
+        step("replace: create")?;
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask took away
+        step("replace: write")?;
+        file.write_all(bytes)?;
+        if durable == Durable::Now {
+            step("replace: sync")?;
+            file.sync_all()?;
+        }
+        step("replace: rename")?;
+        fs::rename(&temporary, &target)?;
+        if durable == Durable::Now {
+            sync_folder_of(&target)?;
+        }
+        Ok(())
+    })();
+    written.map_err(|error| cannot("write", path, &error))
+}
+
+/// Removes a file; one that does not exist is fine.
+///
+/// # Errors
+/// It is still there.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match step("remove").and_then(|()| fs::remove_file(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(cannot("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file within its folder and syncs the folder.
+///
+/// # Errors
+/// Nothing has changed.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    let renamed = step("rename").and_then(|()| fs::rename(from, to));
+    renamed.map_err(|error| cannot("rename", from, &error))?;
+    let _ = sync_folder_of(to);
+    Ok(())
+}
+
+/// Where a path leads in the end: renaming over a symbolic link would replace the link and not the file. A path that
+/// leads nowhere stays as it is.
+pub fn resolve(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    step("sync folder")?;
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// `cannot read /path: permission denied`, with a hint where one helps.
+pub fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
+    let told = Error::new(format!("cannot {verb} {}", path.display()), why(error));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            told.hint("free some space on that disk")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => told.hint("that file system is mounted read-only"),
+        io::ErrorKind::PermissionDenied => {
+            let folder = path.parent().unwrap_or(path);
+            told.hint(format!(
+                "it must belong to you; see `ls -la {}`",
+                folder.display()
+            ))
+        }
+        _ => told,
+    }
+}
+
+/// The reason alone, without the number that Rust adds.
+pub fn why(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        std::iter::once(first.to_ascii_lowercase())
+            .chain(chars)
+            .collect()
+    })
+}
+
+/// A point at which a test may let a run fail (`AWS_SSO_REFRESH_STEP=7:error`) or die (`7:abort`).
+///
+/// # Errors
+/// The seventh step was to fail.
+#[cfg(debug_assertions)]
+pub fn step(name: &str) -> io::Result<()> {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static FATAL: OnceLock<Option<(u64, bool)>> = OnceLock::new();
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    let fatal = FATAL.get_or_init(|| {
+        let chosen = std::env::var("AWS_SSO_REFRESH_STEP").ok()?;
+        let (number, how) = chosen.split_once(':')?;
+        Some((number.parse().ok()?, how == "abort"))
+    });
+    let Some((number, is_abort)) = *fatal else {
+        return Ok(());
+    };
+    if TAKEN.fetch_add(1, Ordering::SeqCst) + 1 != number {
+        return Ok(());
+    }
+    eprintln!("simulated failure at step {number}: {name}");
+    if is_abort {
+        std::process::abort();
+    }
+    Err(io::Error::other("simulated failure"))
+}
+
+/// Nothing, in a release build.
+///
+/// # Errors
+/// None.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn step(_name: &str) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// An empty folder that goes when the test does.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Folder {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let name = format!(
+                "files-{}-{}",
+                std::process::id(),
+                COUNT.fetch_add(1, Ordering::SeqCst)
+            );
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir(&folder).expect("a new folder");
+            Folder(folder)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names: Vec<String> = list(&self.0)
+                .expect("it can be listed")
+                .into_iter()
+                .map(|entry| entry.name)
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it exists").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_small_regular_files_are_read() {
+        let folder = Folder::new();
+        let path = folder.0.join("file");
+        assert_eq!(read(&path, 4), Found::Nothing);
+        fs::write(&path, "1234").expect("written");
+        assert_eq!(read(&path, 4), Found::Bytes(b"1234".to_vec()));
+        assert_eq!(
+            read(&path, 3),
+            Found::Unusable("it is larger than 3 bytes".to_string())
+        );
+        assert_eq!(
+            read(&folder.0, 4),
+            Found::Unusable("it is a folder".to_string())
+        );
+        assert_eq!(
+            read(Path::new("/dev/zero"), 4),
+            Found::Unusable("it is not a regular file".to_string())
+        );
+        let link = folder.0.join("link");
+        std::os::unix::fs::symlink("nowhere", &link).expect("linked");
+        assert_eq!(
+            read(&link, 4),
+            Found::Unusable("a link to a file that does not exist".to_string())
+        );
+        assert_eq!(
+            read(&path.join("below"), 4),
+            Found::Unusable("not a directory".to_string())
+        );
+    }
+
+    #[test]
+    fn a_fifo_does_not_hold_a_reader() {
+        let folder = Folder::new();
+        let path = folder.0.join("fifo");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .expect("mkfifo is there");
+        assert!(made.success());
+        assert_eq!(
+            read(&path, 4),
+            Found::Unusable("it is not a regular file".to_string())
+        );
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_dropped() {
+        let folder = Folder::new();
+        let path = folder.0.join("locks/one.lock");
+        let now = Instant::now();
+        let held = lock(&path, now)
+            .expect("it can be locked")
+            .expect("nobody holds it");
+        assert!(lock(&path, now).expect("it can be asked").is_none());
+        drop(held);
+        assert!(lock(&path, now).expect("it can be locked").is_some());
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&folder.0.join("locks")), 0o700);
+        assert_eq!(fs::metadata(&path).expect("it exists").len(), 0);
+    }
+
+    #[test]
+    fn room_becomes_the_target_in_one_step() {
+        let folder = Folder::new();
+        let (target, new) = (folder.0.join("t.json"), folder.0.join("t.new"));
+        fs::write(&target, "old").expect("written");
+        fs::set_permissions(&target, Permissions::from_mode(0o644)).expect("set");
+        let mut room = make_room(new.clone(), target.clone(), 1000).expect("there is room");
+        assert_eq!(read(&new, 2000), Found::Bytes(vec![b' '; 1000]));
+        assert!(
+            make_room(new.clone(), target.clone(), 10).is_err(),
+            "the name is taken"
+        );
+        room.put_down(b"new").expect("written");
+        assert_eq!(read(&target, 9), Found::Bytes(b"old".to_vec()));
+        assert_eq!(room.commit().expect("renamed"), Commit::Done);
+        assert_eq!(read(&target, 9), Found::Bytes(b"new".to_vec()));
+        assert_eq!(
+            (folder.names(), mode(&target)),
+            (vec!["t.json".to_string()], 0o600)
+        );
+    }
+
+    #[test]
+    fn a_room_that_vanished_is_told_apart_from_a_failure() {
+        let folder = Folder::new();
+        let room = make_room(folder.0.join("n"), folder.0.join("t"), 1).expect("there is room");
+        fs::remove_file(&room.path).expect("removed");
+        assert_eq!(room.commit().expect("no failure"), Commit::Vanished);
+    }
+
+    #[test]
+    fn a_replaced_file_has_its_mode_and_leaves_nothing_beside_it() {
+        let folder = Folder::new();
+        let (path, link) = (folder.0.join("real"), folder.0.join("link"));
+        fs::write(folder.0.join("real.tmp"), "left over").expect("written");
+        replace(&path, b"1", 0o644, Durable::Now).expect("written");
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        replace(&link, b"2", 0o600, Durable::Soon).expect("written");
+        assert_eq!(read(&path, 9), Found::Bytes(b"2".to_vec()));
+        assert_eq!(
+            (folder.names(), mode(&path)),
+            (vec!["link".to_string(), "real".to_string()], 0o600)
+        );
+        remove(&link).expect("removed");
+        remove(&link).expect("nothing to remove is fine");
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_reason() {
+        let told = replace(Path::new("/proc/nowhere/x"), b"", 0o600, Durable::Now)
+            .expect_err("no such folder");
+        assert_eq!(
+            told.line(),
+            "cannot write /proc/nowhere/x: no such file or directory"
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! End-to-end tests: the real binary, real files, and an embedded Identity Center over real TLS.
+
+#[path = "../identity_center/mod.rs"]
+mod identity_center;
+mod tidy;
+mod world;
+
+mod ask;
+mod generate;
+mod install;
+mod liar;
+mod login;
+mod logout;
+mod refresh;
+mod safety;
+mod status;
+mod user_systemd;

@@ -1,0 +1,698 @@
+//! No token is ever lost or clobbered: races, crashes, disks that fail, and files that are not tokens.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::identity_center::{Fault, Granted, IdentityCenter, Options, RefreshTokens};
+use crate::world::{Ran, START_URL, World, center, fingerprint, member_of, names_in, token_text};
+
+fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
+    let world = World::with(center);
+    world.sessions(&["work"]);
+    let granted = world.sign_in(center, "work", minutes);
+    (world, granted)
+}
+
+/// Whether this test may mount file systems of its own; says so loudly where it may not.
+fn can_mount(test: &str) -> bool {
+    let tried = Command::new("unshare")
+        .args(["--mount", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let can = tried.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("SKIPPED {test}: this user may not mount file systems (needs root and unshare)");
+    }
+    can
+}
+
+/// Runs the program after `setup` in a mount namespace of its own.
+fn run_with_mounts(world: &World, setup: &str, arguments: &[&str]) -> Ran {
+    let program = world.command(arguments);
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            &format!("set -e\n{setup}\nexec \"$@\""),
+            "sh",
+        ])
+        .arg(program.get_program())
+        .args(arguments)
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    Ran::of(command.output().expect("unshare runs"))
+}
+
+#[test]
+fn twenty_copies_at_once_send_one_request_between_them() {
+    let slow = Options {
+        server_delay: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let center = IdentityCenter::start(slow);
+    let (world, _) = world_with(&center, 5);
+    let children: Vec<_> = (0..20).map(|_| world.start(&["refresh"])).collect();
+    for child in children {
+        Ran::of(child.wait_with_output().expect("it ends")).exits(0);
+    }
+    assert_eq!(
+        (center.requests_to("/token").len(), center.spent_twice()),
+        (1, 0)
+    );
+    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
+    assert_eq!(world.cache_names().len(), 1);
+}
+
+#[test]
+fn twenty_forced_copies_do_not_each_refresh_what_another_just_renewed() {
+    let slow = Options {
+        server_delay: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let center = IdentityCenter::start(slow);
+    let (world, _) = world_with(&center, 5);
+    let children: Vec<_> = (0..20)
+        .map(|_| world.start(&["refresh", "--force"]))
+        .collect();
+    for child in children {
+        Ran::of(child.wait_with_output().expect("it ends")).exits(0);
+    }
+    // Those that started late planned on the new token, so a few more are right; twenty are not.
+    assert!(
+        center.requests_to("/token").len() <= 4,
+        "{}",
+        center.requests_to("/token").len()
+    );
+    assert_eq!(center.spent_twice(), 0);
+}
+
+#[test]
+fn a_login_by_another_tool_in_the_middle_of_a_request_stands() {
+    let center = Arc::new(center());
+    let (world, _) = world_with(&center, 5);
+    let theirs = center.sign_in(&crate::identity_center::SignIn {
+        start_url: START_URL.to_string(),
+        ..Default::default()
+    });
+    let (path, text) = (world.token_path("work"), token_text(&theirs, 3600));
+    let written = text.clone();
+    center.fault_next(
+        1,
+        Fault::hook(move |_| fs::write(&path, &written).expect("written")),
+    );
+    world
+        .run(&["refresh"])
+        .exits(0)
+        .says("renewed by another run or tool");
+    assert_eq!(world.token_text("work"), text);
+    assert_eq!(world.cache_names().len(), 1);
+}
+
+#[test]
+fn a_sign_out_in_the_middle_of_a_request_stays_signed_out() {
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    let path = world.token_path("work");
+    center.fault_next(
+        1,
+        Fault::hook(move |_| fs::remove_file(&path).expect("removed")),
+    );
+    world.run(&["refresh"]).exits(0).says("- work  signed out");
+    assert_eq!(world.cache_names(), Vec::<String>::new());
+}
+
+#[test]
+fn what_another_tool_wrote_around_the_same_grant_is_kept() {
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    let path = world.token_path("work");
+    center.fault_next(
+        1,
+        Fault::hook(move |_| {
+            let text = fs::read_to_string(&path).expect("it exists");
+            fs::write(&path, text.replacen('{', "{\"added\": 7, ", 1)).expect("written");
+        }),
+    );
+    world.run(&["refresh"]).exits(0).says("refreshed");
+    assert!(world.token_text("work").starts_with("{\"added\": 7, "));
+    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
+    assert_eq!(world.cache_names().len(), 1);
+}
+
+#[test]
+fn a_token_that_another_tool_is_writing_is_not_touched_and_the_new_one_is_kept() {
+    let center = center();
+    let (world, granted) = world_with(&center, 5);
+    let path = world.token_path("work");
+    center.fault_next(
+        1,
+        Fault::hook(move |_| fs::write(&path, "{\"accessToken\": \"ha").expect("written")),
+    );
+    world
+        .run(&["refresh"])
+        .exits(1)
+        .says("the new token is kept as ");
+    let room = world.room_path("work", &granted.refresh_token);
+    let kept = fs::read_to_string(&room).expect("it is kept");
+    assert!(center.is_live_refresh_token(&member_of(&kept, "refreshToken").expect("a token")));
+    // As long as nobody knows what the file will be, the kept token stays where it is.
+    world.run(&["refresh"]).exits(1).says("unreadable");
+    assert!(room.exists());
+    // The other tool failed and put the old token back: the kept one is adopted.
+    world.write_token("work", &token_text(&granted, 60));
+    world.run(&["refresh"]).exits(0);
+    assert_eq!((world.token_text("work"), room.exists()), (kept, false));
+    assert_eq!(center.requests_to("/token").len(), 1);
+}
+
+#[test]
+fn a_token_refreshed_elsewhere_after_a_refusal_is_used() {
+    let center = center();
+    let (world, granted) = world_with(&center, 5);
+    let path = world.token_path("work");
+    // Another tool spent the refresh token first and writes what it bought two seconds later.
+    let theirs = center.sign_in(&crate::identity_center::SignIn::default());
+    center.end_session(&granted.refresh_token);
+    let text = token_text(&theirs, 3600);
+    let written = text.clone();
+    center.fault_next(
+        1,
+        Fault::hook(move |_| {
+            let (path, written) = (path.clone(), written.clone());
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(2));
+                fs::write(&path, &written).expect("written");
+            });
+        }),
+    );
+    world
+        .run(&["refresh"])
+        .exits(0)
+        .says("renewed by another run or tool");
+    assert_eq!(world.token_text("work"), text);
+}
+
+/// The design's cases of a left-over `.new`, each by what it holds and what the token file holds.
+#[test]
+fn a_left_over_is_adopted_or_removed_as_its_case_demands() {
+    let center = center();
+    let new_tokens = center.sign_in(&crate::identity_center::SignIn::default());
+    let fresh = token_text(&new_tokens, 3600);
+    let case = |new: &str, token: Option<&str>, expected: (bool, bool)| {
+        let (world, granted) = world_with(&center, 50);
+        let room = world.room_path("work", &granted.refresh_token);
+        fs::write(&room, new).expect("written");
+        let original = world.token_text("work");
+        match token {
+            Some("") => {}
+            Some(text) => world.write_token("work", text),
+            None => fs::remove_file(world.token_path("work")).expect("removed"),
+        }
+        let before = fs::read_to_string(world.token_path("work")).ok();
+        world.run(&["refresh"]);
+        let after = fs::read_to_string(world.token_path("work")).ok();
+        let is_adopted = after.as_deref() == Some(new) && after != Some(original);
+        assert!(is_adopted || after == before, "{new:.20} {token:?}");
+        assert_eq!((is_adopted, room.exists()), expected, "{new:.20} {token:?}");
+    };
+    let other = token_text(
+        &center.sign_in(&crate::identity_center::SignIn::default()),
+        3600,
+    );
+    case(&fresh, Some(""), (true, false)); // the crash came between writing and renaming
+    case(&format!("{fresh}      "), Some(""), (true, false)); // between writing and cutting
+    case(&" ".repeat(70_000), Some(""), (false, false)); // before the answer
+    case("", Some(""), (false, false));
+    case(&fresh[..100], Some(""), (false, false)); // within the writing
+    case(&fresh, Some(&other), (false, false)); // somebody signed in since
+    case(&fresh, None, (false, false)); // somebody signed out since
+    case(&fresh, Some("{\"accessToken"), (false, true)); // nobody can tell
+    case(&fresh, Some("{}"), (false, true));
+}
+
+#[test]
+fn a_left_over_that_another_run_is_using_is_left_to_it() {
+    let slow = Options {
+        server_delay: Duration::from_millis(800),
+        ..Options::default()
+    };
+    let center = IdentityCenter::start(slow);
+    let (world, granted) = world_with(&center, 5);
+    let child = world.start(&["refresh"]);
+    let room = world.room_path("work", &granted.refresh_token);
+    let started = Instant::now();
+    while !room.exists() {
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "no room was made"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(
+        fs::metadata(&room).expect("it exists").permissions().mode() & 0o777,
+        0o600
+    );
+    world.run(&["refresh", "--dry-run"]);
+    world.run(&["refresh", "--session", "work"]).exits(0);
+    Ran::of(child.wait_with_output().expect("it ends"))
+        .exits(0)
+        .says("refreshed");
+    assert_eq!(center.requests_to("/token").len(), 1);
+}
+
+#[test]
+fn left_overs_beside_the_real_file_of_a_linked_token_are_settled() {
+    let center = center();
+    let (world, granted) = world_with(&center, 50);
+    let elsewhere = world.home.join("elsewhere");
+    fs::create_dir(&elsewhere).expect("made");
+    let name = world
+        .token_path("work")
+        .file_name()
+        .expect("a name")
+        .to_os_string();
+    fs::rename(world.token_path("work"), elsewhere.join(&name)).expect("moved");
+    std::os::unix::fs::symlink(elsewhere.join(&name), world.token_path("work")).expect("linked");
+    let room = elsewhere.join(
+        world
+            .room_path("work", &granted.refresh_token)
+            .file_name()
+            .expect("a name"),
+    );
+    let fresh = token_text(
+        &center.sign_in(&crate::identity_center::SignIn::default()),
+        3600,
+    );
+    fs::write(&room, &fresh).expect("written");
+    world.run(&["refresh"]).exits(0);
+    assert_eq!((world.token_text("work"), room.exists()), (fresh, false));
+    assert!(
+        fs::symlink_metadata(world.token_path("work"))
+            .expect("it exists")
+            .is_symlink()
+    );
+}
+
+#[test]
+fn killed_at_random_moments_the_file_always_holds_the_old_or_the_new_token() {
+    const KILLS: u32 = 200;
+    // The old refresh token stays good here, so that each round can begin where the last one died.
+    let center = IdentityCenter::start(Options {
+        refresh_tokens: RefreshTokens::Keep,
+        ..Options::default()
+    });
+    let (world, _) = world_with(&center, 5);
+    let old = world.token_text("work");
+    let started = Instant::now();
+    world.run(&["refresh"]).exits(0);
+    // Twice as long as a run takes; it follows the machine, so that about half of the kills find the program running.
+    let mut span = started.elapsed() * 2;
+    let (mut rounds, mut refreshed, mut killed) = (0_u32, 0, 0);
+    while killed < KILLS {
+        rounds += 1;
+        assert!(
+            rounds < 20 * KILLS,
+            "only {killed} of {rounds} were killed while they ran; {refreshed} had renamed"
+        );
+        world.write_token("work", &old);
+        let _ = fs::remove_file(world.data().join("sessions.json"));
+        let mut child = world.start(&["refresh"]);
+        // The golden ratio spreads the moments evenly, however many there are.
+        std::thread::sleep(span.mul_f64(f64::from(rounds) * 0.618_034 % 1.0));
+        child.kill().expect("it can be killed");
+        let was_running = child.wait().expect("it ends").code().is_none();
+        killed += u32::from(was_running);
+        span = span.mul_f64(if was_running { 1.05 } else { 0.95 });
+        let text = world.token_text("work");
+        refreshed += u32::from(text != old);
+        let access = member_of(&text, "accessToken").expect("the file always parses");
+        assert!(
+            text == old || center.is_live_access_token(&access),
+            "round {rounds}: {text}"
+        );
+    }
+    world.run(&["refresh", "--force"]).exits(0);
+    assert_eq!(
+        world.cache_names().len(),
+        1,
+        "nothing is left over: {:?}",
+        world.cache_names()
+    );
+}
+
+/// Each disk and network step of a refresh fails, and in another run dies; the next run finds a usable token.
+#[test]
+fn whatever_step_fails_or_dies_no_granted_token_is_lost() {
+    for how in ["error", "abort"] {
+        let mut reached = 0;
+        for step in 1..200 {
+            let center = center();
+            let (mut world, granted) = world_with(&center, 5);
+            world.set("AWS_SSO_REFRESH_STEP", &format!("{step}:{how}"));
+            let ran = world.run(&["refresh"]);
+            if !ran.stderr.contains("simulated failure") {
+                break;
+            }
+            reached = step;
+            let what = ran
+                .stderr
+                .lines()
+                .find(|line| line.contains("simulated"))
+                .unwrap_or_default()
+                .to_string();
+            world.set("AWS_SSO_REFRESH_STEP", "");
+            let was_asked = !center.requests_to("/token").is_empty();
+            world.run(&["refresh", "--force"]);
+            let refresh_token = world.token("work", "refreshToken");
+            let is_live = center.is_live_refresh_token(&refresh_token);
+            // The one loss that cannot be closed: the process dies between the answer and the first byte on disk.
+            let died_with_the_answer = how == "abort" && was_asked && (what.ends_with(": write"));
+            assert!(
+                is_live || died_with_the_answer,
+                "{how} at {what}: the token is lost"
+            );
+            assert!(is_live || refresh_token == granted.refresh_token);
+            assert_eq!(
+                world.cache_names().len(),
+                1,
+                "{how} at {what}: {:?}",
+                world.cache_names()
+            );
+        }
+        assert!(reached > 20, "only {reached} steps were found");
+        eprintln!("{how}: {reached} steps");
+    }
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_a_refresh_token_is_spent() {
+    if !can_mount("a_full_disk_is_noticed_before_a_refresh_token_is_spent") {
+        return;
+    }
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    let cache = world.cache();
+    let cache = cache.display();
+    let setup = format!(
+        "cp -r {cache} {cache}.copy; mount -t tmpfs -o size=32k,mode=700 tmpfs {cache}; cp {cache}.copy/* {cache}/"
+    );
+    run_with_mounts(&world, &setup, &["refresh"])
+        .exits(1)
+        .says("no space left on device");
+    assert_eq!(center.connections(), 0);
+    assert_eq!(names_in(&world.cache()).len(), 1);
+}
+
+#[test]
+fn a_read_only_disk_is_noticed_before_a_refresh_token_is_spent() {
+    if !can_mount("a_read_only_disk_is_noticed_before_a_refresh_token_is_spent") {
+        return;
+    }
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    let cache = world.cache();
+    let cache = cache.display();
+    let setup = format!("mount --bind {cache} {cache}; mount -o remount,ro,bind {cache}");
+    run_with_mounts(&world, &setup, &["refresh"])
+        .exits(1)
+        .says("read-only");
+    assert_eq!(center.connections(), 0);
+    let home = world.home.display();
+    let setup = format!("mount --bind {home} {home}; mount -o remount,ro,bind {home}");
+    run_with_mounts(&world, &setup, &["refresh"])
+        .exits(1)
+        .says("read-only");
+    assert_eq!(center.connections(), 0);
+}
+
+/// The disk has room when the refresh begins and none when the answer comes: the room was made before.
+#[test]
+fn a_disk_that_fills_up_in_between_keeps_what_was_granted() {
+    if !can_mount("a_disk_that_fills_up_in_between_keeps_what_was_granted") {
+        return;
+    }
+    let center = center();
+    let (world, granted) = world_with(&center, 5);
+    let cache = world.cache();
+    let result = world.home.join("result.json");
+    let program = world.command(&["refresh"]);
+    let script = format!(
+        "cp -r {cache} {cache}.copy; mount -t tmpfs -o size=400k,mode=700 tmpfs {cache} && cp {cache}.copy/* {cache}/\n\
+         \"$@\"; status=$?; cp {cache}/*.json {result}; exit $status",
+        cache = cache.display(),
+        result = result.display()
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", &script, "sh"])
+        .arg(program.get_program())
+        .arg("refresh")
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let pid = Arc::new(std::sync::Mutex::new(0));
+    let (pid_of_run, filled) = (
+        Arc::clone(&pid),
+        Arc::new(std::sync::atomic::AtomicBool::new(false)),
+    );
+    let was_filled = Arc::clone(&filled);
+    center.fault_next(
+        1,
+        Fault::hook(move |_| {
+            let pid = *pid_of_run.lock().expect("nobody panics");
+            let filler = format!("/proc/{pid}/root{}/filler", cache.display());
+            let error =
+                fs::write(filler, vec![0; 1 << 20]).expect_err("the disk is smaller than that");
+            was_filled.store(
+                error.kind() == std::io::ErrorKind::StorageFull,
+                std::sync::atomic::Ordering::SeqCst,
+            );
+        }),
+    );
+    let child = {
+        let mut pid = pid.lock().expect("nobody panics");
+        let child = command.spawn().expect("unshare runs");
+        *pid = child.id();
+        child
+    };
+    Ran::of(child.wait_with_output().expect("it ends"))
+        .exits(0)
+        .says("refreshed");
+    assert!(
+        filled.load(std::sync::atomic::Ordering::SeqCst),
+        "the disk was full when the answer came"
+    );
+    let text = fs::read_to_string(result).expect("it was copied");
+    let refresh_token = member_of(&text, "refreshToken").expect("it parses");
+    assert!(center.is_live_refresh_token(&refresh_token) && refresh_token != granted.refresh_token);
+}
+
+#[test]
+fn files_that_are_no_tokens_stop_nobody_else_and_crash_nothing() {
+    let center = center();
+    let world = World::with(&center);
+    let bad = [
+        "empty", "half", "text", "deep", "folder", "fifo", "sparse", "array", "binary", "dangling",
+        "loop",
+    ];
+    let names: Vec<&str> = bad.into_iter().chain(["good"]).collect();
+    world.sessions(&names);
+    world.sign_in(&center, "good", 5);
+    world.write_token("empty", "");
+    world.write_token("half", r#"{"accessToken": "a", "expiresAt": "2026-"#);
+    world.write_token("text", "not a token");
+    world.write_token(
+        "deep",
+        &format!("{{\"accessToken\": {}", "[".repeat(200_000)),
+    );
+    world.write_token("array", "[\"accessToken\"]");
+    fs::write(world.token_path("binary"), [0xff, 0xfe, 0, 1]).expect("written");
+    fs::create_dir(world.token_path("folder")).expect("made");
+    assert!(
+        Command::new("mkfifo")
+            .arg(world.token_path("fifo"))
+            .status()
+            .expect("mkfifo runs")
+            .success()
+    );
+    let sparse = fs::File::create(world.token_path("sparse")).expect("made");
+    sparse
+        .set_len(3 << 30)
+        .expect("the file system knows sparse files");
+    std::os::unix::fs::symlink("nowhere", world.token_path("dangling")).expect("linked");
+    std::os::unix::fs::symlink(world.token_path("loop"), world.token_path("loop")).expect("linked");
+    let started = Instant::now();
+    let ran = world
+        .run(&["refresh"])
+        .exits(1)
+        .says("✓ good      refreshed");
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    for name in bad {
+        assert!(
+            ran.stdout
+                .contains(&format!("✗ {name:8}  unreadable token file: ")),
+            "{name}: {}",
+            ran.stdout
+        );
+    }
+    assert_eq!(
+        fs::read_to_string(world.token_path("half"))
+            .expect("it exists")
+            .len(),
+        40,
+        "nothing is touched"
+    );
+}
+
+#[test]
+fn a_token_that_may_not_be_read_is_said() {
+    if !can_mount("a_token_that_may_not_be_read_is_said") {
+        return; // root may read everything; the program is run as somebody else here
+    }
+    let world = World::new();
+    world.sessions(&["work"]);
+    world.write_token("work", "{}");
+    fs::set_permissions(&world.home, fs::Permissions::from_mode(0o755)).expect("set");
+    let program = world.home.join("aws-sso-refresh");
+    fs::copy(env!("CARGO_BIN_EXE_aws-sso-refresh"), &program).expect("copied");
+    fs::set_permissions(world.token_path("work"), fs::Permissions::from_mode(0o000)).expect("set");
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&program)
+        .arg("status")
+        .env_clear()
+        .env("HOME", &world.home)
+        .output()
+        .expect("setpriv runs");
+    Ran::of(output)
+        .exits(1)
+        .says("unreadable token file: permission denied");
+}
+
+#[test]
+fn a_memory_that_does_not_parse_is_kept_and_started_anew() {
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    fs::create_dir_all(world.data()).expect("made");
+    fs::write(world.data().join("sessions.json"), "{broken").expect("written");
+    world
+        .run(&["refresh"])
+        .exits(0)
+        .says("refreshed")
+        .complains("sessions.json");
+    assert_eq!(
+        fs::read_to_string(world.data().join("sessions.json.broken")).expect("kept"),
+        "{broken"
+    );
+    let memory = fs::read_to_string(world.data().join("sessions.json")).expect("written");
+    let stored = fingerprint(&world.token("work", "refreshToken"));
+    assert!(
+        memory.contains(&format!("\"storedToken\": \"{stored}\"")),
+        "{memory}"
+    );
+}
+
+#[test]
+fn everything_of_ours_is_private() {
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    fs::set_permissions(world.token_path("work"), fs::Permissions::from_mode(0o644)).expect("set");
+    world.run(&["refresh"]).exits(0);
+    let mode = |path: &Path| fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!(mode(&world.token_path("work")), 0o600);
+    assert_eq!(mode(&world.data()), 0o700);
+    for name in names_in(&world.data()) {
+        let path = world.data().join(&name);
+        assert_eq!(
+            mode(&path),
+            if path.is_dir() { 0o700 } else { 0o600 },
+            "{name}"
+        );
+    }
+    for name in names_in(&world.data().join("locks")) {
+        assert_eq!(
+            fs::metadata(world.data().join("locks").join(&name))
+                .expect("it exists")
+                .len(),
+            0,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_check_with_nothing_due_opens_no_socket_starts_no_thread_and_writes_one_line() {
+    let traced = Command::new("strace")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !traced.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED a_check_with_nothing_due…: strace is not installed");
+        return;
+    }
+    let center = center();
+    let (world, _) = world_with(&center, 50);
+    world.run(&["refresh"]).exits(0); // makes the data folder
+    let trace = world.home.join("trace");
+    let program = world.command(&["refresh", "--scheduled"]);
+    let output = Command::new("strace")
+        .args(["-f", "-o"])
+        .arg(&trace)
+        .arg(program.get_program())
+        .args(["refresh", "--scheduled"])
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .output()
+        .expect("strace runs");
+    Ran::of(output).exits(0).stays_quiet();
+    let trace = fs::read_to_string(trace).expect("it was traced");
+    for call in [
+        "socket(", "connect(", "clone", "fork(", "rename", "unlink", "mkdir", "fsync(",
+    ] {
+        assert!(!trace.contains(call), "{call} in\n{trace}");
+    }
+    let opened_to_write: Vec<&str> = trace
+        .lines()
+        .filter(|line| {
+            line.contains("O_WRONLY") || line.contains("O_RDWR") || line.contains("O_CREAT")
+        })
+        .filter(|line| !line.contains("/dev/null"))
+        .collect();
+    assert!(
+        opened_to_write.len() == 1 && opened_to_write[0].contains("refresh.log"),
+        "{opened_to_write:?}"
+    );
+    assert_eq!(
+        trace
+            .lines()
+            .filter(|line| line.contains(" write("))
+            .count(),
+        1,
+        "{trace}"
+    );
+}

@@ -1,0 +1,372 @@
+//! A home folder of its own, the program run in it, and what a test wants to know afterwards.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use tinyjson::JsonValue;
+
+use crate::identity_center::{Granted, IdentityCenter, Options, SignIn};
+
+pub const START_URL: &str = "https://d-1234567890.awsapps.com/start";
+pub const REGION: &str = "eu-west-1";
+
+/// A home folder that goes when the test does.
+pub struct World {
+    pub home: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub exit: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl World {
+    pub fn new() -> World {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "asr-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::SeqCst)
+        );
+        let home = std::env::temp_dir().join(name);
+        fs::create_dir_all(home.join(".aws")).expect("a new home");
+        World {
+            home: fs::canonicalize(&home).expect("it exists"),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A home whose requests go to `center`.
+    pub fn with(center: &IdentityCenter) -> World {
+        let mut world = World::new();
+        world.connect(center);
+        world
+    }
+
+    pub fn connect(&mut self, center: &IdentityCenter) {
+        let ca = self.home.join("ca.pem");
+        fs::write(&ca, center.ca_pem()).expect("written");
+        self.set("AWS_CA_BUNDLE", &ca.to_string_lossy());
+        self.set("AWS_ENDPOINT_URL_SSO_OIDC", &center.endpoint());
+        self.set("AWS_ENDPOINT_URL_SSO", &center.endpoint());
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_string(), value.to_string()));
+    }
+
+    pub fn config(&self, text: &str) {
+        fs::write(self.home.join(".aws/config"), text).expect("written");
+    }
+
+    /// A config with these sessions, all of one start URL and region.
+    pub fn sessions(&self, names: &[&str]) {
+        let sections: Vec<String> = names
+            .iter()
+            .map(|name| {
+                format!(
+                    "[sso-session {name}]\nsso_start_url = {START_URL}\nsso_region = {REGION}\n\
+                     sso_registration_scopes = sso:account:access\n"
+                )
+            })
+            .collect();
+        self.config(&sections.join("\n"));
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.home.join(".aws/sso/cache")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.home.join(".local/share/aws-sso-refresh")
+    }
+
+    pub fn token_path(&self, name: &str) -> PathBuf {
+        self.cache().join(format!(
+            "{}.json",
+            hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, name.as_bytes()).as_ref())
+        ))
+    }
+
+    /// Where the program makes room before it spends `refresh_token`.
+    pub fn room_path(&self, name: &str, refresh_token: &str) -> PathBuf {
+        let fingerprint = fingerprint(refresh_token);
+        self.token_path(name)
+            .with_extension(format!("{fingerprint}.new"))
+    }
+
+    pub fn write_token(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.cache()).expect("made");
+        fs::write(self.token_path(name), text).expect("written");
+        fs::set_permissions(self.token_path(name), fs::Permissions::from_mode(0o600)).expect("set");
+    }
+
+    /// Signs in at `center` as a person would, and leaves `minutes` on the token.
+    pub fn sign_in(&self, center: &IdentityCenter, name: &str, minutes: i64) -> Granted {
+        let granted = center.sign_in(&SignIn {
+            start_url: START_URL.to_string(),
+            ..SignIn::default()
+        });
+        self.write_token(name, &token_text(&granted, minutes * 60));
+        granted
+    }
+
+    pub fn token_text(&self, name: &str) -> String {
+        fs::read_to_string(self.token_path(name)).expect("there is a token file")
+    }
+
+    /// A string member of a token file.
+    pub fn token(&self, name: &str, member: &str) -> String {
+        member_of(&self.token_text(name), member).expect("the member is there")
+    }
+
+    /// Everything in the cache folder, sorted.
+    pub fn cache_names(&self) -> Vec<String> {
+        names_in(&self.cache())
+    }
+
+    /// What is remembered of a session, as JSON.
+    pub fn history(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.data().join("sessions.json")).unwrap_or_default();
+        let object: JsonValue = text.parse().expect("JSON");
+        object[name].stringify().expect("JSON")
+    }
+
+    /// Makes a script of these lines the person's browser; `$1` is the address.
+    pub fn browser(&mut self, lines: &str) {
+        let path = self.program("browser", lines);
+        self.set("BROWSER", &path);
+    }
+
+    /// A program of these lines of shell in the home's `bin`; says where.
+    pub fn program(&self, name: &str, lines: &str) -> String {
+        let path = self.home.join("bin").join(name);
+        fs::create_dir_all(self.home.join("bin")).expect("made");
+        let text = format!("#!/bin/sh\ncd '{}'\n{lines}\n", self.home.display());
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+        path.to_string_lossy().into_owned()
+    }
+
+    /// The text of a file in the home, as soon as it is there.
+    pub fn wait_for(&self, name: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Ok(text) = fs::read_to_string(self.home.join(name)) {
+                return text;
+            }
+            assert!(Instant::now() < until, "{name} never came");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Goes to the authorization page and presses a button; what comes of it is kept in `page`.
+    pub fn visit_as_person(&self, url: &str, decision: &str) {
+        let url = url.trim();
+        let origin = url.split("/authorize").next().unwrap_or_default();
+        let script = format!(
+            "request=$(curl -sS --cacert ca.pem '{url}' | sed -n 's/.*name=\"request\" value=\"\\([^\"]*\\)\".*/\\1/p') && \
+             curl -sSL --cacert ca.pem -o page -d \"request=$request&decision={decision}\" {origin}/authorize"
+        );
+        let status = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(&self.home)
+            .status();
+        assert!(status.expect("sh runs").success(), "{script}");
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.data().join("refresh.log")).unwrap_or_default()
+    }
+
+    /// The program, ready to run in this home with nothing of the test's own environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(&program(), arguments)
+    }
+
+    /// As `command`, with the program from another place.
+    pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .current_dir(&self.home);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().expect("the program runs"))
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program runs")
+    }
+
+    /// Copies a fixture into this home.
+    pub fn fixture(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures")
+            .join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Ran {
+        Ran {
+            exit: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub fn exits(self, expected: i32) -> Ran {
+        assert_eq!(
+            self.exit,
+            Some(expected),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, part: &str) -> Ran {
+        assert!(
+            self.stdout.contains(part),
+            "no {part:?} in stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn complains(self, part: &str) -> Ran {
+        assert!(
+            self.stderr.contains(part),
+            "no {part:?} in stderr:\n{}\nstdout:\n{}",
+            self.stderr,
+            self.stdout
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn stays_quiet(self) -> Ran {
+        assert_eq!((self.stdout.as_str(), self.stderr.as_str()), ("", ""));
+        self
+    }
+}
+
+/// The program under test: this build's, or the one that `TEST_PROGRAM` names, such as a release binary.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("TEST_PROGRAM").map(PathBuf::from);
+    named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_aws-sso-refresh")))
+}
+
+/// A token file as the AWS CLI writes it, with `seconds` left.
+pub fn token_text(granted: &Granted, seconds: i64) -> String {
+    format!(
+        r#"{{"startUrl": "{START_URL}", "region": "{REGION}", "accessToken": "{}", "expiresAt": "{}", "clientId": "{}", "clientSecret": "{}", "registrationExpiresAt": "{}", "refreshToken": "{}"}}"#,
+        granted.access_token,
+        in_seconds(seconds),
+        granted.client_id,
+        granted.client_secret,
+        utc(i64::try_from(granted.registration_expires_at).expect("a time of ours")),
+        granted.refresh_token
+    )
+}
+
+/// A string member of a JSON object.
+pub fn member_of(text: &str, member: &str) -> Option<String> {
+    let object: JsonValue = text.parse().ok()?;
+    let members: std::collections::HashMap<String, JsonValue> = object.try_into().ok()?;
+    members.get(member)?.clone().try_into().ok()
+}
+
+pub fn fingerprint(secret: &str) -> String {
+    hex(&digest(&SHA256, secret.as_bytes()).as_ref()[..8])
+}
+
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+pub fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is right");
+    i64::try_from(since.as_secs()).expect("the clock is right")
+}
+
+/// The time `seconds` from now, as the cache writes it.
+pub fn in_seconds(seconds: i64) -> String {
+    utc(now() + seconds)
+}
+
+/// Days are counted one by one: slow, plain, and not the code under test.
+fn utc(at: i64) -> String {
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (mut year, mut days) = (1970, at.div_euclid(86_400));
+    while days >= 365 + i64::from(is_leap(year)) {
+        days -= 365 + i64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + i64::from(is_leap(year));
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    let second = at.rem_euclid(86_400);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!(
+        "{year:04}-{:02}-{:02}T{hour:02}:{minute:02}:{:02}Z",
+        month + 1,
+        days + 1,
+        second % 60
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A running Identity Center with its usual options.
+pub fn center() -> IdentityCenter {
+    IdentityCenter::start(Options::default())
+}
