@@ -1,12 +1,13 @@
 # Every target does its own set-up; `make help` lists them.
 
-.PHONY: help build demo test check interop interop-short browser bench dist dist-twice size
+.PHONY: help build demo test check fuzz interop interop-short browser bench dist dist-twice size
 
 help:
 	@echo 'make build    the program, as contributors use it (target/release)'
 	@echo 'make demo     the main job on a throw-away home, against an embedded Identity Center'
 	@echo 'make test     every test that needs nothing but Rust'
 	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
+	@echo 'make fuzz     every parser that foreign bytes reach, FUZZ_SECONDS (60) each'
 	@echo 'make bench    what the program costs, next to other programs; the bounds of ratios decide'
 	@echo 'make size     the size of the release binary, on static Linux x86-64'
 	@echo 'make dist     the release files, into dist/ (dist-twice: and that a second build has the same bytes)'
@@ -26,8 +27,12 @@ test:
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	tests/fuzz/run.sh check
 	$(MAKE) test
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+fuzz:
+	tests/fuzz/run.sh
 
 # Tools are installed into target/interop and kept there; what cannot be had is SKIPPED, with the reason.
 interop:

@@ -203,7 +203,6 @@ fn the_top_level_holds_nothing_without_a_reason() {
         "README.md",
         "dist",
         "fixtures",
-        "fuzz",
         "install.sh",
         "mutants.out",
         "src",

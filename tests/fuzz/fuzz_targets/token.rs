@@ -2,11 +2,11 @@
 
 #![no_main]
 
-#[path = "../../src/error.rs"]
+#[path = "../../../src/error.rs"]
 mod error;
-#[path = "../../src/format/mod.rs"]
+#[path = "../../../src/format/mod.rs"]
 mod format;
-#[path = "../../src/sso/mod.rs"]
+#[path = "../../../src/sso/mod.rs"]
 mod sso;
 
 use format::json;
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         written.len() <= bytes.len() + 64 * 1024,
         "it fits the room that was made"
     );
-    let after = CachedToken::parse(&written).expect("what is written can be read");
+    let after = CachedToken::parse(written.as_slice()).expect("what is written can be read");
     assert_eq!(after.access_token.expose(), "new\"\\access");
     const OURS: [&str; 8] = [
         "startUrl",
@@ -44,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
         let members = json::members(bytes).expect("it was parsed before");
         members
             .into_iter()
-            .filter(|member| !OURS.contains(&member.key.as_str()))
+            .filter(|member| !OURS.contains(&&*member.key))
             .collect()
     };
     assert_eq!(

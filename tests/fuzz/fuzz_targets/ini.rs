@@ -2,11 +2,11 @@
 
 #![no_main]
 
-#[path = "../../src/error.rs"]
+#[path = "../../../src/error.rs"]
 mod error;
-#[path = "../../src/format/mod.rs"]
+#[path = "../../../src/format/mod.rs"]
 mod format;
-#[path = "../../src/sso/mod.rs"]
+#[path = "../../../src/sso/mod.rs"]
 mod sso;
 
 use libfuzzer_sys::fuzz_target;
