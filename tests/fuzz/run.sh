@@ -38,7 +38,8 @@ for target in ${FUZZ_TARGETS:-"${all[@]}"}; do
 	mkdir -p "$KEPT/corpus/$target" "$KEPT/artifacts/$target"
 	mapfile -t folders < <(seeds "$target")
 	log=$KEPT/$target.log
-	if ! "$CARGO_TARGET_DIR"/*/release/"$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+	program=$(echo "$CARGO_TARGET_DIR"/*/release/"$target")
+	if ! "$program" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 		-artifact_prefix="$KEPT/artifacts/$target/" "$KEPT/corpus/$target" "${folders[@]}" >"$log" 2>&1; then
 		tail -n 40 "$log" >&2
 		exit 1
