@@ -30,6 +30,7 @@ if [ "${1-}" = check ]; then
 	exit 0
 fi
 cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz || skip 'cargo-fuzz cannot be installed'
+mkdir -p "$KEPT"
 # The code is without `unsafe`, so there is nothing for a memory sanitizer to find.
 cargo fuzz build --fuzz-dir tests/fuzz --sanitizer none 2>"$KEPT.log" || { cat "$KEPT.log" >&2; exit 1; }
 
