@@ -18,7 +18,6 @@ use crate::error::{Error, Exit};
 use crate::format::text::{self, clean};
 use crate::format::time::{Timestamp, span};
 use crate::sso::plan::{self, Decision, State};
-use crate::sso::token::CachedToken;
 use crate::sso::{estimate, history::History};
 use crate::system::env::{self, Env, Login, Settings};
 use crate::system::files::{self, Durable};
@@ -43,24 +42,16 @@ pub struct Findings {
 /// Takes note of sign-ins by other tools: a refresh token that this program knew, and now another one.
 pub fn notice_sign_ins(store: &Store, survey: &Survey) {
     for known in survey.known() {
-        let there = known
-            .token
-            .as_ref()
-            .and_then(CachedToken::refresh_fingerprint);
-        let was = [&known.history.stored, &known.history.refused];
-        let is_new = there.is_some()
-            && was.iter().any(|was| was.is_some())
-            && was.iter().all(|was| **was != there);
-        if !is_new {
+        let Some(there) = known.signed_in_elsewhere else {
             continue;
-        }
+        };
         let inherited = estimate::began(&known.history).filter(|_| {
             known.history.refused.is_none() && known.estimate.is_some_and(|end| end.at > known.now)
         });
         let needs_another = matches!(known.decision, Decision::SignIn(_));
         remember(store, &known.session.name, |history| {
             estimate::note_sign_in(history, known.now, inherited);
-            history.stored = there;
+            history.stored = Some(there);
             if !needs_another {
                 history.last_asked = None;
                 history.asked = 0;
@@ -256,7 +247,7 @@ fn is_needless(store: &Store, known: &Known, policy: plan::Policy) -> bool {
         Stored::Absent => true,
         Stored::Token { token, .. } => {
             let is_same = known
-                .token
+                .whole
                 .as_ref()
                 .is_some_and(|was| was.is_same_grant(&token));
             let history = store.histories().0.of(name);
@@ -333,8 +324,7 @@ fn start_asker(names: &[&str]) -> Result<(), Error> {
 }
 
 fn look(env: &Env, settings: &Settings, store: &Store) -> Result<Survey, Error> {
-    let entries = files::list(store.cache())?;
-    survey::survey(env, settings, store, &entries, env::now(), false)
+    survey::survey(env, settings, store, env::now(), false)
 }
 
 fn ended<'a>(survey: &'a Survey, names: &'a [String]) -> impl Iterator<Item = &'a Known> {

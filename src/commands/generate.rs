@@ -36,11 +36,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 /// One name a line; names that a shell could not be given in one line are left out.
 fn sessions(file: &survey::ConfigFile) -> String {
-    let names = file
-        .config
-        .sessions
-        .iter()
-        .map(|session| session.name.as_str());
+    let names = file.config.sessions.iter().map(|session| session.name());
     names
         .filter(|name| !name.is_empty() && clean(name) == **name)
         .map(|name| format!("{name}\n"))

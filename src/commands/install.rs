@@ -9,7 +9,7 @@ use crate::commands::job::{self, Scheduler, Trouble};
 use crate::commands::output::{self, shell_word};
 use crate::commands::program;
 use crate::commands::store::Store;
-use crate::commands::survey::{self, Outlook};
+use crate::commands::survey;
 use crate::error::{Error, Exit};
 use crate::format::text::clean;
 use crate::schedule::launchd::{self, Agent, Domain};
@@ -17,7 +17,7 @@ use crate::schedule::systemd::{self, Units};
 use crate::schedule::{self, Step};
 use crate::sso::plan::{self, State};
 use crate::system::env::{self, Env, Login, Settings};
-use crate::system::{files, notify, process};
+use crate::system::{notify, process};
 
 /// With a longer interval a one-hour token may end before the next check.
 const INTERVAL_WITHOUT_GAPS: i64 = 55;
@@ -342,25 +342,21 @@ fn told(step: &Step) -> String {
 /// The sessions that need a person now; the config is looked at as the job will see it.
 fn sign_ins(env: &Env, settings: &Settings) -> String {
     let store = Store::new(env);
-    let survey = files::list(store.cache())
-        .and_then(|entries| survey::survey(env, settings, &store, &entries, env::now(), false));
-    let survey = match survey {
+    let survey = match survey::survey(env, settings, &store, env::now(), false) {
         Ok(survey) => survey,
         Err(error) => {
             output::complain(&format!("warning: {error}"));
             return String::new();
         }
     };
-    let needed = survey.sessions.iter().filter(|sighting| {
-        matches!(&sighting.outlook, Outlook::Known(known) if known.state == State::SignInNeeded)
-    });
+    let needed = survey
+        .known()
+        .filter(|known| known.state == State::SignInNeeded)
+        .map(|known| known.session.name.as_str());
     needed
-        .map(|sighting| {
-            let name = clean(&sighting.name);
-            format!(
-                "{name} needs a sign-in: run {}\n",
-                survey::sign_in_command(&sighting.name)
-            )
+        .map(|name| {
+            let command = survey::sign_in_command(name);
+            format!("{} needs a sign-in: run {command}\n", clean(name))
         })
         .collect()
 }

@@ -10,15 +10,13 @@ use crate::error::{Error, Exit};
 use crate::format::text::clean;
 use crate::sso::config::SsoSession;
 use crate::system::env::{self, Env};
-use crate::system::files;
 
 /// # Errors
 /// The session is not known, or nobody signed in.
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let settings = env.settings()?;
     let store = Store::new(env);
-    let entries = files::list(store.cache())?;
-    let survey = survey::survey(env, &settings, &store, &entries, env::now(), false)?;
+    let survey = survey::survey(env, &settings, &store, env::now(), false)?;
     let session = survey::pick(&survey, options.argument.as_deref(), "sign in to")?;
     let desk = Desk::new(env, &store, &survey);
     here(env, &desk, session, Way::of(env, options))

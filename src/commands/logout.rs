@@ -36,8 +36,7 @@ const CREDENTIALS_MAX: u64 = 1024 * 1024;
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let settings = env.settings()?;
     let store = Store::new(env);
-    let entries = files::list(store.cache())?;
-    let survey = survey::survey(env, &settings, &store, &entries, env::now(), false)?;
+    let survey = survey::survey(env, &settings, &store, env::now(), false)?;
     let sessions: Vec<&SsoSession> = match options.all {
         true if options.argument.is_some() => {
             return Err(Error::usage(
@@ -46,9 +45,9 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
             ));
         }
         true => {
-            let sessions = survey.config.sessions.iter();
+            let sessions = survey.sessions.iter();
             sessions
-                .filter_map(|configured| configured.session.as_ref().ok())
+                .filter_map(|sighting| sighting.session().ok())
                 .collect()
         }
         false => vec![survey::pick(
@@ -192,14 +191,12 @@ impl Run<'_> {
         let others = self.survey.known().filter(is_other);
         others
             .map(|known| {
-                let fingerprint = known
-                    .token
-                    .as_ref()
-                    .and_then(CachedToken::refresh_fingerprint);
-                self.remember(&known.session.name, |history| {
-                    history.logged_out = fingerprint
-                });
-                clean(&known.session.name)
+                let name = known.session.name.as_str();
+                if let Stored::Token { token } = self.store.read(&self.store.token_path(name)) {
+                    let fingerprint = token.refresh_fingerprint();
+                    self.remember(name, |history| history.logged_out = fingerprint);
+                }
+                clean(name)
             })
             .collect()
     }
@@ -237,11 +234,8 @@ impl Run<'_> {
 fn clear_role_credentials(env: &Env) -> Result<usize, Error> {
     let folder = env.home.join(".aws/cli/cache");
     let mut count = 0;
-    for entry in files::list(&folder)? {
+    for entry in files::list(&folder, |entry| entry.name.ends_with(".json"))? {
         let path = folder.join(&entry.name);
-        if !entry.name.ends_with(".json") {
-            continue;
-        }
         let Found::Bytes(bytes) = files::read(&path, CREDENTIALS_MAX) else {
             continue;
         };

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::error::Error;
+use crate::format::text::{clean, pad};
 use crate::system::env::{self, Env};
 
 /// The mark in front of a line; its meaning never hangs on its colour.
@@ -53,6 +54,21 @@ impl Paint {
         } else {
             text.to_string()
         }
+    }
+}
+
+/// A line of a list: a mark, a name in its column, and what there is to say of it.
+pub fn line(page: &mut String, mark: &str, name: &str, widest: usize, told: &str) {
+    for part in [
+        "  ",
+        mark,
+        " ",
+        &pad(&clean(name), widest),
+        "  ",
+        told,
+        "\n",
+    ] {
+        page.push_str(part);
     }
 }
 

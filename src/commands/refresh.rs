@@ -13,9 +13,9 @@ use crate::cli::Options;
 use crate::commands::ask::{self, Findings};
 use crate::commands::output::{self, Mark, Paint};
 use crate::commands::store::{Store, Stored};
-use crate::commands::survey::{self, Known, Outlook, Sighting, Survey};
+use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
-use crate::format::text::{self, clean, pad, width};
+use crate::format::text::{self, clean, width};
 use crate::format::time::{HOUR, MINUTE, Timestamp, span};
 use crate::format::url::Url;
 use crate::sso::endpoint::Service;
@@ -24,7 +24,7 @@ use crate::sso::oidc::{self, Reply};
 use crate::sso::plan::{self, Decision, Policy, SignIn, State};
 use crate::sso::token::{CachedToken, Fingerprint, Grant, Renewal};
 use crate::system::env::{self, Env, Login};
-use crate::system::files::{Commit, Durable, Entry, Room};
+use crate::system::files::{Commit, Durable, Room};
 use crate::system::https::Client;
 use crate::system::{files, journal::Journal};
 
@@ -173,11 +173,10 @@ fn check(
     let settings = env.settings()?;
     let store = Store::new(env);
     let now = env::now();
-    let mut entries = files::list(store.cache())?;
-    if !options.dry_run && settle_left_overs(&store, &entries, journal) {
-        entries = files::list(store.cache())?;
+    if !options.dry_run {
+        settle_left_overs(&store, journal)?;
     }
-    let mut survey = survey::survey(env, &settings, &store, &entries, now, options.force)?;
+    let mut survey = survey::survey(env, &settings, &store, now, options.force)?;
     if !options.scheduled {
         output::warn(&survey.warnings);
     }
@@ -221,11 +220,11 @@ fn check(
         if exit != Exit::SignIn {
             rest = rest.max(exit);
         }
-        findings.add(&sighting.name, report.as_ref());
-        if let (Outlook::Unreadable { why }, false) = (&sighting.outlook, options.dry_run) {
+        findings.add(sighting.name(), report.as_ref());
+        if let (Sighting::Unreadable { why, .. }, false) = (sighting, options.dry_run) {
             let line = format!(
                 "{} unreadable {}",
-                text::word(&sighting.name),
+                text::word(sighting.name()),
                 text::word(why)
             );
             note(journal, &line);
@@ -282,19 +281,20 @@ fn note(journal: &Journal, line: &str) {
     }
 }
 
-/// Settles what crashed runs left before anything is read: a token that was paid for must not be overlooked. Says
-/// whether there was anything.
-fn settle_left_overs(store: &Store, entries: &[Entry], journal: &Journal) -> bool {
-    let left_overs = store.left_overs(entries);
-    for left_over in &left_overs {
-        let done = match store.settle(left_over) {
+/// Settles what crashed runs left before anything is read: a token that was paid for must not be overlooked.
+///
+/// # Errors
+/// The cache cannot be listed.
+fn settle_left_overs(store: &Store, journal: &Journal) -> Result<(), Error> {
+    for left_over in store.left_overs()? {
+        let done = match store.settle(&left_over) {
             Ok(None) => continue,
             Ok(Some(done)) => done.to_string(),
             Err(error) => error.line(),
         };
         note(journal, &format!("left-over {}", text::word(&done)));
     }
-    !left_overs.is_empty()
+    Ok(())
 }
 
 /// Leaves only the sessions that were named, where any were.
@@ -303,12 +303,12 @@ fn choose(survey: &mut Survey, names: &[String]) -> Result<(), Error> {
         if !survey
             .sessions
             .iter()
-            .any(|sighting| sighting.name == *name)
+            .any(|sighting| sighting.name() == name)
         {
             let known: Vec<String> = survey
                 .sessions
                 .iter()
-                .map(|sighting| clean(&output::shell_word(&sighting.name)))
+                .map(|sighting| clean(&output::shell_word(sighting.name())))
                 .collect();
             let error = Error::usage(
                 format!("cannot refresh {}", clean(name)),
@@ -326,14 +326,14 @@ fn choose(survey: &mut Survey, names: &[String]) -> Result<(), Error> {
     if !names.is_empty() {
         survey
             .sessions
-            .retain(|sighting| names.contains(&sighting.name));
+            .retain(|sighting| names.iter().any(|name| name == sighting.name()));
     }
     Ok(())
 }
 
 fn due(sighting: &Sighting) -> Option<&Known> {
-    match &sighting.outlook {
-        Outlook::Known(known) if known.decision == Decision::Refresh => Some(known),
+    match sighting {
+        Sighting::Known(known) if known.decision == Decision::Refresh => Some(known),
         _ => None,
     }
 }
@@ -371,10 +371,7 @@ fn refresh_and_log(run: &Run, survey: &Survey, known: &Known) -> Report {
     let started = Instant::now();
     let mut attempts = 0;
     let name = &known.session.name;
-    let before = known
-        .token
-        .as_ref()
-        .map_or(0, |token| token.remaining(survey.now));
+    let before = known.remaining();
     let outcome = survey::endpoint(run.env, survey, &known.session, Service::Oidc)
         .and_then(|endpoint| refresh_one(run, known, &endpoint, survey.policy, &mut attempts))
         .unwrap_or_else(|error| match error.exit() {
@@ -420,7 +417,7 @@ fn refresh_one(
     };
     let now = env::now();
     let is_as_planned = known
-        .token
+        .whole
         .as_ref()
         .is_some_and(|planned| planned.is_same_grant(&token));
     // What changed meanwhile was renewed or signed in by somebody: no force is meant for that.
@@ -490,7 +487,7 @@ fn refresh_one(
         Asked::Refused => {
             room.discard();
             let due_at = token.expires_at.plus(-policy.threshold);
-            remember_refusal(run, name, &spent, due_at);
+            remember_refusal(run, name, spent, due_at);
             let was_logged_out = history.logged_out.as_ref() == Some(&spent);
             return Ok(if was_logged_out {
                 Outcome::SignedOut
@@ -780,12 +777,12 @@ fn remember_failure(run: &Run, name: &str, pause: Pause) {
     });
 }
 
-fn remember_refusal(run: &Run, name: &str, spent: &Fingerprint, due_at: Timestamp) {
+fn remember_refusal(run: &Run, name: &str, spent: Fingerprint, due_at: Timestamp) {
     remember(run, name, |history| {
         let now = env::now();
         estimate::note_refusal(history, now, due_at, run.interval);
         history.last_failure = Some(now);
-        history.refused = Some(spent.clone());
+        history.refused = Some(spent);
         history.failures = 0;
         history.pause = 0;
     });
@@ -883,7 +880,7 @@ impl Page {
         let widest = survey
             .sessions
             .iter()
-            .map(|sighting| width(&clean(&sighting.name)))
+            .map(|sighting| width(&clean(sighting.name())))
             .max()
             .unwrap_or(0);
         Page {
@@ -902,7 +899,8 @@ impl Page {
             }
             None => super::status::told(sighting),
         };
-        let is_over = matches!(&sighting.outlook, Outlook::Known(known) if known.state == State::SignInNeeded);
+        let is_over =
+            matches!(sighting, Sighting::Known(known) if known.state == State::SignInNeeded);
         let was_refused = matches!(
             report,
             Some(Report {
@@ -912,11 +910,10 @@ impl Page {
         );
         if is_over || was_refused {
             self.to_sign_in
-                .push(survey::sign_in_command(&sighting.name));
+                .push(survey::sign_in_command(sighting.name()));
         }
-        let name = pad(&clean(&sighting.name), self.widest);
-        self.lines
-            .push_str(&format!("  {} {name}  {told}\n", self.paint.mark(mark)));
+        let (mark, name) = (self.paint.mark(mark), sighting.name());
+        output::line(&mut self.lines, &mark, name, self.widest, &told);
     }
 
     fn told(&self, sighting: &Sighting, report: &Report) -> (Mark, String) {
@@ -935,8 +932,8 @@ impl Page {
             ),
             Outcome::SignedOut => (Mark::Idle, "signed out".to_string()),
             Outcome::SignInNeeded(why) => {
-                let token = match &sighting.outlook {
-                    Outlook::Known(known) => known.token.as_ref(),
+                let token = match sighting {
+                    Sighting::Known(known) => known.token.as_ref(),
                     _ => None,
                 };
                 (

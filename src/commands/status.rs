@@ -4,14 +4,14 @@ use crate::cli::Options;
 use crate::commands::daemon::{self, Daemon};
 use crate::commands::output::{self, Mark, Paint};
 use crate::commands::store::Store;
-use crate::commands::survey::{self, Known, Outlook, Sighting, Survey};
+use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::json::{Member, RawJson};
-use crate::format::text::{clean, pad, width};
+use crate::format::text::{clean, width};
 use crate::format::time::{MINUTE, Timestamp, span};
+use crate::sso::config::{Mistake, Region};
 use crate::sso::plan::{self, Decision, State};
 use crate::system::env::{self, Env, Settings};
-use crate::system::files;
 use crate::system::journal::Journal;
 
 /// # Errors
@@ -22,10 +22,8 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let settings = daemon.settings.unwrap_or(here);
     let store = Store::new(env);
     let now = env::now();
-    let entries = files::list(store.cache())?;
-    let survey = survey::survey(env, &settings, &store, &entries, now, false)?;
+    let survey = survey::survey(env, &settings, &store, now, false)?;
     let legacy: Vec<(String, Option<Timestamp>)> = survey
-        .config
         .legacy_profiles
         .iter()
         .map(|profile| (profile.name.clone(), survey::legacy_expiry(&store, profile)))
@@ -58,10 +56,7 @@ fn page(
             "  No sso-session in {path}; `aws configure sso` makes one.\n"
         ));
     }
-    let names = survey
-        .sessions
-        .iter()
-        .map(|sighting| sighting.name.as_str());
+    let names = survey.sessions.iter().map(Sighting::name);
     let widest = names
         .chain(legacy.iter().map(|(name, _)| name.as_str()))
         .map(|name| width(&clean(name)))
@@ -69,11 +64,7 @@ fn page(
         .unwrap_or(0);
     for sighting in &survey.sessions {
         let (mark, told) = told(sighting);
-        text.push_str(&format!(
-            "  {} {}  {told}\n",
-            paint.mark(mark),
-            pad(&clean(&sighting.name), widest)
-        ));
+        output::line(&mut text, &paint.mark(mark), sighting.name(), widest, &told);
     }
     if !legacy.is_empty() {
         text.push_str("\nLegacy profiles (never refreshed; move them to an sso-session with `aws configure sso`):\n\n");
@@ -82,11 +73,7 @@ fn page(
                 Some(expires_at) => survey::remaining(expires_at.since(survey.now)),
                 None => "signed out".to_string(),
             };
-            text.push_str(&format!(
-                "  {} {}  {told}\n",
-                paint.mark(Mark::Idle),
-                pad(&clean(name), widest)
-            ));
+            output::line(&mut text, &paint.mark(Mark::Idle), name, widest, &told);
         }
     }
     text.push('\n');
@@ -118,14 +105,16 @@ fn threshold_line(settings: &Settings) -> String {
 
 /// What `status` says of a session, and the mark before it.
 pub fn told(sighting: &Sighting) -> (Mark, String) {
-    match &sighting.outlook {
-        Outlook::Misconfigured { line, why } => {
+    match sighting {
+        Sighting::Misconfigured(wrong) => {
+            let Mistake { line, why } = &wrong.mistake;
+            let why = clean(why);
             (Mark::Bad, format!("misconfigured, line {line}: {why}"))
         }
-        Outlook::Unreadable { why } => {
+        Sighting::Unreadable { why, .. } => {
             (Mark::Bad, format!("unreadable token file: {}", clean(why)))
         }
-        Outlook::Known(known) => told_of_known(known),
+        Sighting::Known(known) => told_of_known(known),
     }
 }
 
@@ -206,18 +195,19 @@ fn json(
         .iter()
         .map(|sighting| {
             let (_, detail) = told(sighting);
-            let (state, expires_at, can_refresh, estimate) = match &sighting.outlook {
-                Outlook::Misconfigured { .. } => ("misconfigured", None, false, None),
-                Outlook::Unreadable { .. } => ("unreadable", None, false, None),
-                Outlook::Known(known) => {
-                    let expires_at = known.token.as_ref().map(|token| token.expires_at);
+            let (start_url, region) = match sighting.session() {
+                Ok(session) => (Some(&session.start_url), Some(&session.region)),
+                Err(wrong) => (wrong.start_url.as_ref(), wrong.region.as_ref()),
+            };
+            let (state, expires_at, can_refresh, estimate) = match sighting {
+                Sighting::Misconfigured(_) => ("misconfigured", None, false, None),
+                Sighting::Unreadable { .. } => ("unreadable", None, false, None),
+                Sighting::Known(known) => {
+                    let token = known.token.as_ref();
+                    let expires_at = token.map(|token| token.expires_at);
+                    let can_refresh = token.is_some_and(|token| token.can_refresh);
                     let estimate = known.estimate.filter(|_| known.is_alive());
-                    (
-                        known.state.as_str(),
-                        expires_at,
-                        known.can_refresh(),
-                        estimate,
-                    )
+                    (known.state.as_str(), expires_at, can_refresh, estimate)
                 }
             };
             let estimate = estimate.map_or(RawJson::null(), |estimate| {
@@ -227,9 +217,9 @@ fn json(
                 ])
             });
             RawJson::object(&[
-                Member::new("name", RawJson::string(&sighting.name)),
-                Member::new("startUrl", text(sighting.start_url.as_deref())),
-                Member::new("region", text(sighting.region.as_deref())),
+                Member::new("name", RawJson::string(sighting.name())),
+                Member::new("startUrl", text(start_url.map(String::as_str))),
+                Member::new("region", text(region.map(Region::as_str))),
                 Member::new("state", RawJson::string(state)),
                 Member::new("expiresAt", time(expires_at)),
                 Member::new("remainingSeconds", left(expires_at)),

@@ -67,7 +67,9 @@ impl Store {
 
     /// The token file of a session (rule R1), or of a legacy profile by its start URL.
     pub fn token_path(&self, name: &str) -> PathBuf {
-        self.cache.join(format!("{}.json", key_of(name)))
+        let mut path = self.cache.join(key_of(name)).into_os_string();
+        path.push(".json");
+        path.into()
     }
 
     /// Waits for the refresh lock of a session until `deadline`; `None`: another run still holds it.
@@ -123,12 +125,18 @@ impl Store {
 
     /// Where the room for a token goes: beside the real file, named by session and by the refresh token to be spent.
     pub fn room_path(&self, name: &str, target: &Path, spent: &Fingerprint) -> PathBuf {
-        target.with_file_name(format!("{}.{}.new", key_of(name), spent.as_str()))
+        target.with_file_name(format!("{}.{}.new", key_of(name), spent))
     }
 
     /// The left-over `.new` files of this program: in the cache, and beside the real files of linked ones.
-    pub fn left_overs(&self, entries: &[Entry]) -> Vec<LeftOver> {
-        let mut found = left_overs_in(&self.cache, entries);
+    ///
+    /// # Errors
+    /// The cache cannot be listed.
+    pub fn left_overs(&self) -> Result<Vec<LeftOver>, Error> {
+        let entries = files::list(&self.cache, |entry| {
+            entry.name.ends_with(".new") || entry.is_link
+        })?;
+        let mut found = left_overs_in(&self.cache, &entries);
         let mut seen: Vec<PathBuf> = Vec::new();
         for link in entries
             .iter()
@@ -140,14 +148,12 @@ impl Store {
             };
             if folder != files::resolve(&self.cache) && !seen.contains(&folder) {
                 // A folder that cannot be listed holds nothing that could be settled.
-                found.extend(left_overs_in(
-                    &folder,
-                    &files::list(&folder).unwrap_or_default(),
-                ));
+                let entries = files::list(&folder, |entry| entry.name.ends_with(".new"));
+                found.extend(left_overs_in(&folder, &entries.unwrap_or_default()));
                 seen.push(folder);
             }
         }
-        found
+        Ok(found)
     }
 
     /// Settles one left-over under its session's lock; one that another run is using is left to it. Says what was done.
@@ -203,7 +209,7 @@ impl Store {
     pub fn remove_token(&self, name: &str) -> Result<(), Error> {
         let path = self.token_path(name);
         let key = key_of(name);
-        let left_overs = self.left_overs(&files::list(&self.cache)?);
+        let left_overs = self.left_overs()?;
         for left_over in left_overs.iter().filter(|left_over| left_over.key == key) {
             files::remove(&left_over.path)?;
         }

@@ -2,7 +2,6 @@
 //!
 //! Both `status` and `refresh` begin here, so that what one shows is what the other does.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::commands::output;
@@ -12,14 +11,16 @@ use crate::format::proxy::ProxySettings;
 use crate::format::text::clean;
 use crate::format::time::{MINUTE, Timestamp, span};
 use crate::format::url::Url;
-use crate::sso::config::{self, Config, LegacyProfile, SsoSession};
+use crate::sso::config::{
+    self, Config, LegacyProfile, Misconfigured, Mistake, Profile, SsoSession,
+};
 use crate::sso::endpoint::{self, Overrides, Service};
 use crate::sso::estimate::{self, Estimate};
-use crate::sso::history::{Histories, History};
+use crate::sso::history::History;
 use crate::sso::plan::{self, Decision, Policy, SignIn, State};
-use crate::sso::token::{self, CachedToken};
+use crate::sso::token::{self, CachedToken, Fingerprint};
 use crate::system::env::{Env, Settings};
-use crate::system::files::{self, Entry, Found};
+use crate::system::files::{self, Found};
 use crate::system::https::{CaBundle, Network};
 
 /// Ten thousand sessions have about 2 MB. Bytes.
@@ -29,8 +30,10 @@ const CONFIG_MAX: u64 = 64 * 1024 * 1024;
 pub struct Survey {
     pub now: Timestamp,
     pub policy: Policy,
-    pub config: Config,
     pub config_path: PathBuf,
+    /// The active one.
+    pub profile: Profile,
+    pub legacy_profiles: Vec<LegacyProfile>,
     /// In the order of the config file.
     pub sessions: Vec<Sighting>,
     pub warnings: Vec<String>,
@@ -38,38 +41,45 @@ pub struct Survey {
 
 /// A session of the config and what was found of it.
 #[derive(Debug)]
-pub struct Sighting {
-    pub name: String,
-    pub start_url: Option<String>,
-    pub region: Option<String>,
-    pub outlook: Outlook,
-}
-
-#[derive(Debug)]
-pub enum Outlook {
+pub enum Sighting {
     Known(Box<Known>),
     /// There is a file, and it is no token; it is never touched.
     Unreadable {
+        session: SsoSession,
         why: String,
     },
-    Misconfigured {
-        line: usize,
-        why: String,
-    },
+    Misconfigured(Misconfigured),
 }
 
 /// A session that `plan` could decide about.
 #[derive(Debug)]
 pub struct Known {
     pub session: SsoSession,
-    pub token: Option<CachedToken>,
+    pub token: Option<Outline>,
+    /// Kept only where something is to be done about it: most tokens are read, judged and let go of, which leaves
+    /// the memory of the last one to the next.
+    pub whole: Option<CachedToken>,
     pub history: History,
     pub decision: Decision,
     pub state: State,
     /// When the session will end, where that can be guessed.
     pub estimate: Option<Estimate>,
+    /// The refresh token of a sign-in by another tool.
+    pub signed_in_elsewhere: Option<Fingerprint>,
     /// When this was decided.
     pub now: Timestamp,
+}
+
+/// What there is to show of a token; no secret is in it.
+#[derive(Debug)]
+pub struct Outline {
+    pub expires_at: Timestamp,
+    /// What it would take to refresh it.
+    pub missing: Vec<&'static str>,
+    /// Whether a refresh could be asked for, due or not.
+    pub can_refresh: bool,
+    /// Whether the portal's session ended with another one's logout.
+    pub is_logged_out: bool,
 }
 
 impl Known {
@@ -77,7 +87,7 @@ impl Known {
     pub fn remaining(&self) -> i64 {
         self.token
             .as_ref()
-            .map_or(0, |token| token.remaining(self.now))
+            .map_or(0, |token| token.expires_at.since(self.now))
     }
 
     /// Whether the session goes on as far as anybody here knows.
@@ -95,14 +105,6 @@ impl Known {
 
     pub fn is_same_portal(&self, session: &SsoSession) -> bool {
         token::is_same_start_url(&self.session.start_url, &session.start_url)
-    }
-
-    /// Whether a refresh could be asked for, due or not.
-    pub fn can_refresh(&self) -> bool {
-        self.token.as_ref().is_some_and(|token| {
-            plan::why_unrenewable(self.now, &self.session.start_url, token).is_none()
-        }) && self.decision != Decision::SignIn(SignIn::Rejected)
-            && self.decision != Decision::Dormant(SignIn::Rejected)
     }
 }
 
@@ -150,7 +152,7 @@ pub fn active_profile(env: &Env) -> String {
     named.unwrap_or_else(|| "default".to_string())
 }
 
-/// Looks at every session; `entries` is the listing of the cache folder.
+/// Looks at every session.
 ///
 /// # Errors
 /// The config file cannot be read.
@@ -158,14 +160,12 @@ pub fn survey(
     env: &Env,
     settings: &Settings,
     store: &Store,
-    entries: &[Entry],
     now: Timestamp,
     force: bool,
 ) -> Result<Survey, Error> {
     let ConfigFile {
         path: config_path,
         config,
-        ..
     } = read_config(env)?;
     let threshold = plan::effective_threshold(settings.threshold, settings.interval) * MINUTE;
     let policy = Policy { threshold, force };
@@ -173,107 +173,106 @@ pub fn survey(
     let mut warnings = config_warnings(env, &config, &config_path);
     warnings.extend(history_trouble.map(|error| error.line()));
 
-    let mut stored = read_tokens(store, entries, &config);
-    let mut sessions = Vec::with_capacity(config.sessions.len());
-    for configured in &config.sessions {
-        let outlook = match &configured.session {
-            Err(wrong) => Outlook::Misconfigured {
-                line: wrong.line,
-                why: clean(&wrong.why),
-            },
-            Ok(session) => {
-                let stored = stored
-                    .remove(session.name.as_str())
-                    .unwrap_or(Stored::Absent);
-                warnings.extend(token_warnings(session, &stored));
-                outlook(now, session, stored, &histories, policy, settings)
+    // The last one that was let go of. While it lives the next finds memory beside it; after it, musl would give
+    // the page back and ask for another one, for every token anew.
+    let mut spare = None;
+    let mut look = |session: SsoSession, stored: Stored| {
+        warnings.extend(token_warnings(&session, &stored));
+        let token = match stored {
+            Stored::Absent => None,
+            Stored::Token { token } => Some(*token),
+            Stored::Unparsable(why) | Stored::Unusable(why) => {
+                return Sighting::Unreadable { session, why };
             }
         };
-        sessions.push(Sighting {
-            name: configured.name.clone(),
-            start_url: configured.start_url.clone(),
-            region: configured.region.clone(),
-            outlook,
+        let history = histories.of(&session.name);
+        let mut known = known(now, session, token.as_ref(), history, policy, settings);
+        match known.decision {
+            Decision::Refresh | Decision::SignIn(_) => known.whole = token,
+            _ => spare = token.or_else(|| spare.take()),
+        }
+        Sighting::Known(Box::new(known))
+    };
+    // Most tools write in place: what does not parse may do so in a moment.
+    let mut unparsable = Vec::new();
+    let mut sessions: Vec<Sighting> = Vec::with_capacity(config.sessions.len());
+    for configured in config.sessions {
+        sessions.push(match configured.session {
+            Err(wrong) => Sighting::Misconfigured(wrong),
+            Ok(session) => {
+                let stored = store.read_once(&store.token_path(&session.name));
+                if let Stored::Unparsable(_) = stored {
+                    unparsable.push(sessions.len());
+                }
+                look(session, stored)
+            }
         });
     }
-    Ok(Survey {
-        now,
-        policy,
-        config,
-        config_path,
-        sessions,
-        warnings,
-    })
-}
-
-/// The token files of all usable sessions; those that do not parse are read again, all within the same 300 ms.
-fn read_tokens<'a>(
-    store: &Store,
-    entries: &[Entry],
-    config: &'a Config,
-) -> HashMap<&'a str, Stored> {
-    let there: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let mut stored = HashMap::new();
-    let mut unparsable: Vec<(&str, PathBuf)> = Vec::new();
-    for session in config
-        .sessions
-        .iter()
-        .filter_map(|configured| configured.session.as_ref().ok())
-    {
-        let path = store.token_path(&session.name);
-        let name = path.file_name().and_then(|name| name.to_str());
-        if !name.is_some_and(|name| there.contains(name)) {
-            continue;
-        }
-        let found = store.read_once(&path);
-        if matches!(found, Stored::Unparsable(_)) {
-            unparsable.push((&session.name, path));
-        }
-        stored.insert(session.name.as_str(), found);
-    }
+    // All of them within the same 300 ms.
     for _ in 0..READ_AGAIN {
         if unparsable.is_empty() {
             break;
         }
         std::thread::sleep(READ_AGAIN_PAUSE);
-        unparsable.retain(|(name, path)| {
-            let found = store.read_once(path);
-            let is_unparsable = matches!(found, Stored::Unparsable(_));
-            stored.insert(*name, found);
+        unparsable.retain(|at| {
+            let Sighting::Unreadable { session, .. } = &sessions[*at] else {
+                return false;
+            };
+            let stored = store.read_once(&store.token_path(&session.name));
+            let is_unparsable = matches!(stored, Stored::Unparsable(_));
+            sessions[*at] = look(session.clone(), stored);
             is_unparsable
         });
     }
-    stored
+    Ok(Survey {
+        now,
+        policy,
+        config_path,
+        profile: config.profile,
+        legacy_profiles: config.legacy_profiles,
+        sessions,
+        warnings,
+    })
 }
 
-fn outlook(
+fn known(
     now: Timestamp,
-    session: &SsoSession,
-    stored: Stored,
-    histories: &Histories,
+    session: SsoSession,
+    token: Option<&CachedToken>,
+    history: History,
     policy: Policy,
     settings: &Settings,
-) -> Outlook {
-    let token = match stored {
-        Stored::Absent => None,
-        Stored::Token { token } => Some(*token),
-        Stored::Unparsable(why) | Stored::Unusable(why) => return Outlook::Unreadable { why },
-    };
-    let history = histories.of(&session.name);
-    let decision = plan::plan(now, &session.start_url, token.as_ref(), &history, policy);
-    let state = plan::state(decision, token.as_ref(), now, policy);
-    let estimate = token
-        .as_ref()
-        .and_then(|token| estimate::session_end(now, token, &history, settings.session_duration));
-    Outlook::Known(Box::new(Known {
-        session: session.clone(),
-        token,
+) -> Known {
+    let decision = plan::plan(now, &session.start_url, token, &history, policy);
+    let state = plan::state(decision, token, now, policy);
+    let duration = settings.session_duration;
+    let estimate = token.and_then(|token| estimate::session_end(now, token, &history, duration));
+    let signed_in_elsewhere = token.and_then(|token| estimate::sign_in_elsewhere(token, &history));
+    let outline = token.map(|token| {
+        let is_refused = matches!(
+            decision,
+            Decision::SignIn(SignIn::Rejected) | Decision::Dormant(SignIn::Rejected)
+        );
+        let why_not = plan::why_unrenewable(now, &session.start_url, token);
+        let logged_out = history.logged_out;
+        Outline {
+            expires_at: token.expires_at,
+            missing: token.renewal.as_ref().err().cloned().unwrap_or_default(),
+            can_refresh: why_not.is_none() && !is_refused,
+            is_logged_out: logged_out.is_some() && logged_out == token.refresh_fingerprint(),
+        }
+    });
+    Known {
+        session,
+        token: outline,
+        whole: None,
         history,
         decision,
         state,
         estimate,
+        signed_in_elsewhere,
         now,
-    }))
+    }
 }
 
 fn config_warnings(env: &Env, config: &Config, path: &Path) -> Vec<String> {
@@ -349,7 +348,7 @@ pub fn endpoint(
         ignore_env: ignore.as_deref(),
         fips_env: fips.as_deref(),
         dualstack_env: dualstack.as_deref(),
-        profile: &survey.config.profile,
+        profile: &survey.profile,
         config_path: &survey.config_path.to_string_lossy(),
     };
     Ok(endpoint::resolve(service, &session.region, &overrides)?.url)
@@ -364,7 +363,7 @@ pub fn network(env: &Env, survey: &Survey) -> Network {
         })
     };
     let from_profile = || {
-        let setting = survey.config.profile.ca_bundle.as_ref()?;
+        let setting = survey.profile.ca_bundle.as_ref()?;
         let from = format!(
             "ca_bundle in {} line {}",
             survey.config_path.display(),
@@ -387,31 +386,53 @@ pub fn network(env: &Env, survey: &Survey) -> Network {
 impl Survey {
     /// The sessions that `plan` could decide about.
     pub fn known(&self) -> impl Iterator<Item = &Known> {
-        self.sessions
-            .iter()
-            .filter_map(|sighting| match &sighting.outlook {
-                Outlook::Known(known) => Some(known.as_ref()),
-                _ => None,
-            })
+        self.sessions.iter().filter_map(|sighting| match sighting {
+            Sighting::Known(known) => Some(known.as_ref()),
+            _ => None,
+        })
     }
 
     /// When the portal session began that a sign-in to `session` would find alive: all sessions of one start URL
-    /// share it.
+    /// share it, and end with it where one of them signs out.
     pub fn session_began(&self, session: &SsoSession) -> Option<Timestamp> {
+        let is_logged_out = |known: &Known| {
+            known
+                .token
+                .as_ref()
+                .is_some_and(|token| token.is_logged_out)
+        };
         self.known()
             .filter(|known| known.is_same_portal(session) && known.is_alive())
+            .filter(|known| !is_logged_out(known))
             .filter_map(|known| estimate::began(&known.history))
             .min()
     }
 }
 
 impl Sighting {
+    /// # Errors
+    /// It cannot be asked about, and why.
+    pub fn session(&self) -> Result<&SsoSession, &Misconfigured> {
+        match self {
+            Sighting::Known(known) => Ok(&known.session),
+            Sighting::Unreadable { session, .. } => Ok(session),
+            Sighting::Misconfigured(wrong) => Err(wrong),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self.session() {
+            Ok(session) => &session.name,
+            Err(wrong) => &wrong.name,
+        }
+    }
+
     /// The exit status that this session asks for when nothing is done about it.
     pub fn exit(&self) -> Exit {
-        match &self.outlook {
-            Outlook::Misconfigured { .. } => Exit::Usage,
-            Outlook::Unreadable { .. } => Exit::Failed,
-            Outlook::Known(known) => match known.state {
+        match self {
+            Sighting::Misconfigured(_) => Exit::Usage,
+            Sighting::Unreadable { .. } => Exit::Failed,
+            Sighting::Known(known) => match known.state {
                 State::SignInNeeded => Exit::SignIn,
                 State::Expired => Exit::Failed,
                 _ => Exit::Ok,
@@ -421,15 +442,17 @@ impl Sighting {
 }
 
 /// Why a person must sign in, in a few words.
-pub fn reason(why: SignIn, token: Option<&CachedToken>) -> String {
+pub fn reason(why: SignIn, token: Option<&Outline>) -> String {
     match why {
         SignIn::Rejected => "the session ended".to_string(),
         SignIn::RegistrationExpired => "the client registration expired".to_string(),
         SignIn::Redefined => "the config now has another start URL".to_string(),
-        SignIn::NotRenewable => match token.map(|token| &token.renewal) {
-            Some(Err(missing)) => format!("the token has no {}", missing.join(", ")),
+        SignIn::NotRenewable => match token.map(|token| &token.missing) {
+            Some(missing) if !missing.is_empty() => {
+                format!("the token has no {}", missing.join(", "))
+            }
             // The decision was made on a later look at the file than this one.
-            Some(Ok(_)) | None => "the token has nothing to refresh it with".to_string(),
+            _ => "the token has nothing to refresh it with".to_string(),
         },
     }
 }
@@ -449,10 +472,10 @@ pub fn pick<'a>(
     verb: &str,
 ) -> Result<&'a SsoSession, Error> {
     let path = clean(&survey.config_path.to_string_lossy());
-    let sessions = &survey.config.sessions;
+    let sessions = &survey.sessions;
     let names: Vec<String> = sessions
         .iter()
-        .map(|session| clean(&output::shell_word(&session.name)))
+        .map(|sighting| clean(&output::shell_word(sighting.name())))
         .collect();
     let found = match (name, sessions.as_slice()) {
         (_, []) => Err(format!("{path} has no sso-session")),
@@ -460,16 +483,14 @@ pub fn pick<'a>(
         (None, _) => Err("there are several sessions, and none was named".to_string()),
         (Some(name), _) => sessions
             .iter()
-            .find(|session| session.name == name)
+            .find(|sighting| sighting.name() == name)
             .ok_or_else(|| format!("{path} has no such sso-session")),
     };
     let what = format!("cannot {verb} {}", clean(name.unwrap_or("a session")));
     match found {
-        Ok(configured) => configured.session.as_ref().map_err(|wrong| {
-            Error::usage(
-                what,
-                format!("{path}, line {}: {}", wrong.line, clean(&wrong.why)),
-            )
+        Ok(sighting) => sighting.session().map_err(|wrong| {
+            let Mistake { line, why } = &wrong.mistake;
+            Error::usage(what, format!("{path}, line {line}: {}", clean(why)))
         }),
         Err(why) => {
             let hint = match names.is_empty() {
@@ -504,8 +525,12 @@ mod tests {
 
     #[test]
     fn a_reason_is_whole_also_where_the_token_has_changed_since() {
-        let text = br#"{"accessToken": "a", "expiresAt": "2026-11-23T19:12:05Z", "clientId": "c"}"#;
-        let lacking = CachedToken::parse(text).expect("a token");
+        let lacking = Outline {
+            expires_at: Timestamp(0),
+            missing: vec!["refreshToken", "clientSecret"],
+            can_refresh: false,
+            is_logged_out: false,
+        };
         for (token, expected) in [
             (
                 Some(&lacking),

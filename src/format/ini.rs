@@ -8,34 +8,44 @@
 //! Values may hold secrets, so no warning repeats one. Names are repeated, shortened, and may hold control characters:
 //! clean them before they reach a terminal.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
-/// A parsed file. Read it with [`Ini::get`], which knows that `[DEFAULT]` is inherited.
+/// A parsed file, made of pieces of its text. Read it with [`Ini::get`], which knows that `[DEFAULT]` is inherited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ini {
+pub struct Ini<'t> {
     /// In file order; a header that comes twice is one section, at its first place.
-    pub sections: Vec<Section>,
+    pub sections: Vec<Section<'t>>,
     /// The keys of `[DEFAULT]`: every section has them, unless it sets them itself.
-    pub defaults: HashMap<String, Entry>,
+    pub defaults: Entries<'t>,
     pub warnings: Vec<Warning>,
 }
 
+/// By key, in lower case.
+pub type Entries<'t> = BTreeMap<Cow<'t, str>, Entry<'t>>;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct Section<'t> {
     /// The text between the brackets, as it stands there.
-    pub header: String,
+    pub header: &'t str,
     pub line: usize,
-    /// By key, in lower case.
-    pub entries: HashMap<String, Entry>,
+    pub entries: Entries<'t>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'t> {
     /// Continuation lines are joined with `\n`.
-    pub value: String,
+    pub value: Cow<'t, str>,
     /// The line of the key.
     pub line: usize,
+}
+
+/// The text of a file: UTF-8 with `\n` as the only line end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'t> {
+    text: Cow<'t, str>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +57,22 @@ pub struct Warning {
     pub refused_by_python: bool,
 }
 
-impl Ini {
+impl<'t> Ini<'t> {
     /// What `section` has under `key` (lower case), its own or inherited.
-    pub fn get<'a>(&'a self, section: &'a Section, key: &str) -> Option<&'a Entry> {
+    pub fn get<'a>(&'a self, section: &'a Section<'t>, key: &str) -> Option<&'a Entry<'t>> {
         section.entries.get(key).or_else(|| self.defaults.get(key))
     }
 }
 
-impl Entry {
+impl Entry<'_> {
+    /// The value where more than one line of the file went into it.
+    pub fn continued(&self) -> Option<&str> {
+        match &self.value {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(value) => Some(value),
+        }
+    }
+
     /// Whether the value is a block of indented `key = value` lines below `key =`.
     pub fn is_nested(&self) -> bool {
         self.value.starts_with('\n')
@@ -63,18 +81,51 @@ impl Entry {
     /// The pairs of a nested block, inner keys in their own case; nothing for a plain value. A later pair replaces an
     /// earlier one of the same key (botocore `configloader.py`, `_parse_nested`).
     pub fn nested(&self) -> impl Iterator<Item = (&str, &str)> {
-        let block = if self.is_nested() { &self.value } else { "" };
+        let block: &str = if self.is_nested() { &self.value } else { "" };
         split_lines(block)
             .filter_map(|line| line.split_once('='))
             .map(|(key, value)| (strip(key), strip(value)))
     }
 }
 
-/// Reads `text`, which is UTF-8 with any line ends.
-pub fn parse(text: &[u8]) -> Ini {
+/// The text of `bytes`, which are UTF-8 with any line ends; without a copy where nothing has to be mended.
+pub fn decode(bytes: &[u8]) -> Text<'_> {
+    const BOM: &[u8] = b"\xef\xbb\xbf";
+    let mut warnings = Vec::new();
+    let bytes = match bytes.strip_prefix(BOM) {
+        None => bytes,
+        Some(rest) => {
+            warnings.push(refusal(1, "a byte order mark stands before the first line"));
+            rest
+        }
+    };
+    let text = String::from_utf8_lossy(bytes);
+    if let Cow::Owned(_) = text {
+        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        let line = unified(String::from_utf8_lossy(&bytes[..valid]))
+            .matches('\n')
+            .count();
+        let why = "not valid UTF-8; what is wrong is read as `\u{fffd}`";
+        warnings.push(refusal(line + 1, why));
+    }
+    Text {
+        text: unified(text),
+        warnings,
+    }
+}
+
+fn unified(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n").into(),
+        false => text,
+    }
+}
+
+/// Reads a file.
+pub fn parse<'t>(text: &'t Text<'_>) -> Ini<'t> {
     let mut parser = Parser::default();
-    let text = parser.decode(text);
-    for (index, line) in text.split('\n').enumerate() {
+    parser.ini.warnings.clone_from(&text.warnings);
+    for (index, line) in text.text.split('\n').enumerate() {
         parser.line(index + 1, line);
     }
     parser.finish()
@@ -83,25 +134,35 @@ pub fn parse(text: &[u8]) -> Ini {
 /// Splits like a POSIX shell does, without comments or expansion: Python's `shlex.split`.
 /// `None` where a quote or an escape is left open.
 pub fn split_shell(text: &str) -> Option<Vec<String>> {
+    let is_special = |b: u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'\'' | b'"');
     let mut words = Vec::new();
     // `None` between words: quotes alone make an empty word.
     let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        c => word.push(c),
-                    }
-                }
+    let mut rest = text;
+    loop {
+        // All that means something is ASCII, so a cut there is never inside a character.
+        let run = rest.bytes().position(is_special).unwrap_or(rest.len());
+        if run > 0 {
+            word.get_or_insert_default().push_str(&rest[..run]);
+        }
+        let Some(special) = rest.as_bytes().get(run) else {
+            break;
+        };
+        rest = &rest[run + 1..];
+        match special {
+            b'\\' => {
+                let escaped = rest.chars().next()?;
+                word.get_or_insert_default().push(escaped);
+                rest = &rest[escaped.len_utf8()..];
             }
-            '"' => {
+            b'\'' => {
+                let (quoted, after) = rest.split_once('\'')?;
+                word.get_or_insert_default().push_str(quoted);
+                rest = after;
+            }
+            b'"' => {
                 let word = word.get_or_insert_default();
+                let mut chars = rest.chars();
                 loop {
                     match chars.next()? {
                         '"' => break,
@@ -112,8 +173,9 @@ pub fn split_shell(text: &str) -> Option<Vec<String>> {
                         c => word.push(c),
                     }
                 }
+                rest = chars.as_str();
             }
-            c => word.get_or_insert_default().push(c),
+            _ => words.extend(word.take()),
         }
     }
     words.extend(word);
@@ -122,7 +184,11 @@ pub fn split_shell(text: &str) -> Option<Vec<String>> {
 
 /// Python's `str.strip`.
 pub fn strip(text: &str) -> &str {
-    text.trim_matches(is_space)
+    let is_plain = |b: Option<&u8>| b.is_none_or(|b| matches!(b, b'!'..=b'~'));
+    match text.as_bytes() {
+        bytes if is_plain(bytes.first()) && is_plain(bytes.last()) => text,
+        _ => text.trim_matches(is_space),
+    }
 }
 
 /// The beginning of a name, for a message; of several lines the first, because what was swallowed may be a secret.
@@ -136,13 +202,13 @@ pub fn excerpt(text: &str) -> String {
 }
 
 #[derive(Default)]
-struct Parser {
-    ini: Ini,
+struct Parser<'t> {
+    ini: Ini<'t>,
     place: Place,
-    open: Open,
+    open: Open<'t>,
     /// Characters before the line that a continuation has to be deeper than.
     indent: usize,
-    section_by_header: HashMap<String, usize>,
+    section_by_header: BTreeMap<&'t str, usize>,
     /// The section holds a key that is more likely the header of another one.
     doubtful: bool,
 }
@@ -160,48 +226,26 @@ enum Place {
 
 /// What a deeper line continues.
 #[derive(Default)]
-enum Open {
+enum Open<'t> {
     /// Nothing: the line stands for itself.
     #[default]
     Nothing,
-    Key(String),
+    Key(Cow<'t, str>),
     /// A line that was passed over.
     Ignored,
 }
 
-impl Parser {
-    /// UTF-8 with `\n` as the only line end.
-    fn decode(&mut self, text: &[u8]) -> String {
-        const BOM: &[u8] = b"\xef\xbb\xbf";
-        let text = match text.strip_prefix(BOM) {
-            None => text,
-            Some(rest) => {
-                self.refused(1, "a byte order mark stands before the first line");
-                rest
-            }
-        };
-        let valid = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
-        let unify = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            text.replace("\r\n", "\n").replace('\r', "\n")
-        };
-        if valid < text.len() {
-            let line = unify(&text[..valid]).matches('\n').count() + 1;
-            self.refused(line, "not valid UTF-8; what is wrong is read as `\u{fffd}`");
-        }
-        unify(text)
-    }
-
-    fn line(&mut self, number: usize, line: &str) {
+impl<'t> Parser<'t> {
+    fn line(&mut self, number: usize, line: &'t str) {
         let text = strip(line);
         if text.is_empty() {
             // An empty line inside a value stays; at its end `finish` drops it.
             if let Some(entry) = self.open_entry() {
-                entry.value.push('\n');
+                entry.value.to_mut().push('\n');
             }
             return;
         }
-        if text.starts_with(['#', ';']) {
+        if matches!(text.as_bytes()[0], b'#' | b';') {
             return;
         }
         let indent = line.chars().take_while(|&c| is_space(c)).count();
@@ -212,7 +256,7 @@ impl Parser {
         self.indent = indent;
         if let Some(header) = header(text) {
             self.header(number, header);
-        } else if let Some(at) = text.find(['=', ':']) {
+        } else if let Some(at) = text.bytes().position(|b| matches!(b, b'=' | b':')) {
             self.entry(number, strip(&text[..at]), strip(&text[at + 1..]));
         } else if text.starts_with('[') {
             // Its keys are its own: they must not land in the section above.
@@ -235,8 +279,9 @@ impl Parser {
             return;
         };
         let nested = entry.value.is_empty() || entry.is_nested();
-        entry.value.push('\n');
-        entry.value.push_str(text);
+        let value = entry.value.to_mut();
+        value.push('\n');
+        value.push_str(text);
         if let Some(header) = header(text) {
             self.warn(
                 number,
@@ -244,7 +289,6 @@ impl Parser {
                     "[{}] is indented, so it continues the value above and begins no section",
                     excerpt(header)
                 ),
-                false,
             );
         }
         if nested && split_lines(text).any(|line| !line.contains('=')) {
@@ -255,21 +299,21 @@ impl Parser {
         }
     }
 
-    fn header(&mut self, number: usize, header: &str) {
+    fn header(&mut self, number: usize, header: &'t str) {
         self.open = Open::Nothing;
         self.doubtful = false;
         if header == "DEFAULT" {
             self.place = Place::Defaults;
             return;
         }
-        let index = match self.section_by_header.entry(header.to_string()) {
+        let index = match self.section_by_header.entry(header) {
             Slot::Occupied(slot) => *slot.get(),
             Slot::Vacant(slot) => {
                 self.place = Place::Section(*slot.insert(self.ini.sections.len()));
                 self.ini.sections.push(Section {
-                    header: header.to_string(),
+                    header,
                     line: number,
-                    entries: HashMap::new(),
+                    entries: Entries::new(),
                 });
                 return;
             }
@@ -283,7 +327,7 @@ impl Parser {
         );
     }
 
-    fn entry(&mut self, number: usize, key: &str, value: &str) {
+    fn entry(&mut self, number: usize, key: &'t str, value: &'t str) {
         let entries = match self.place {
             Place::Defaults => &mut self.ini.defaults,
             Place::Section(index) => &mut self.ini.sections[index].entries,
@@ -298,7 +342,11 @@ impl Parser {
         if key.is_empty() {
             return self.stray(number, "no key before the separator; the line is ignored");
         }
-        let name: String = key.chars().flat_map(char::to_lowercase).collect();
+        let is_lower_case = key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+        let name: Cow<str> = match is_lower_case {
+            true => key.into(),
+            false => key.chars().flat_map(char::to_lowercase).collect(),
+        };
         if self.doubtful && entries.contains_key(&name) {
             // Python refuses the file, so nothing is lost by taking this for another section's key.
             self.refused(
@@ -309,7 +357,7 @@ impl Parser {
             return self.open = Open::Ignored;
         }
         let entry = Entry {
-            value: value.to_string(),
+            value: value.into(),
             line: number,
         };
         let earlier = entries.insert(name.clone(), entry);
@@ -329,7 +377,6 @@ impl Parser {
             self.warn(
                 number,
                 "a section header without its `]` is read as a key".to_string(),
-                false,
             );
         }
     }
@@ -339,7 +386,7 @@ impl Parser {
         self.open = Open::Ignored;
     }
 
-    fn open_entry(&mut self) -> Option<&mut Entry> {
+    fn open_entry(&mut self) -> Option<&mut Entry<'t>> {
         let Open::Key(key) = &self.open else {
             return None;
         };
@@ -351,26 +398,35 @@ impl Parser {
     }
 
     fn refused(&mut self, line: usize, text: impl Into<String>) {
-        self.warn(line, text.into(), true);
+        self.ini.warnings.push(refusal(line, text));
     }
 
-    fn warn(&mut self, line: usize, text: String, refused_by_python: bool) {
+    fn warn(&mut self, line: usize, text: String) {
         self.ini.warnings.push(Warning {
             line,
             text,
-            refused_by_python,
+            refused_by_python: false,
         });
     }
 
-    fn finish(mut self) -> Ini {
+    fn finish(mut self) -> Ini<'t> {
         let sections = self.ini.sections.iter_mut();
         let entries = sections.flat_map(|section| section.entries.values_mut());
         for entry in entries.chain(self.ini.defaults.values_mut()) {
-            entry
-                .value
-                .truncate(entry.value.trim_end_matches(is_space).len());
+            // Only what was continued can end with a blank.
+            if let Cow::Owned(value) = &mut entry.value {
+                value.truncate(value.trim_end_matches(is_space).len());
+            }
         }
         self.ini
+    }
+}
+
+fn refusal(line: usize, text: impl Into<String>) -> Warning {
+    Warning {
+        line,
+        text: text.into(),
+        refused_by_python: true,
     }
 }
 
@@ -407,7 +463,8 @@ mod tests {
     /// has keys; warnings as `line text`, with `!` behind the line where Python refuses the file.
     fn check(text: impl AsRef<[u8]>, sections: &str, warnings: &[&str]) {
         let text = text.as_ref();
-        let ini = parse(text);
+        let decoded = decode(text);
+        let ini = parse(&decoded);
         let shown: Vec<String> = ini.warnings.iter().map(show_warning).collect();
         let context = text.escape_ascii();
         assert_eq!(show_sections(&ini), sections, "{context}");
@@ -416,7 +473,7 @@ mod tests {
 
     fn show_sections(ini: &Ini) -> String {
         let defaults = (!ini.defaults.is_empty()).then_some(("DEFAULT", &ini.defaults));
-        let sections = ini.sections.iter().map(|s| (s.header.as_str(), &s.entries));
+        let sections = ini.sections.iter().map(|s| (s.header, &s.entries));
         let lines = defaults
             .into_iter()
             .chain(sections)
@@ -509,9 +566,10 @@ mod tests {
 
     #[test]
     fn an_indented_block_is_nested() {
-        let ini = parse(
+        let text = decode(
             b"[s]\ns3 =\n  A = b = c\n  # c\n  d=e # f\x0bg=h\n\n  A = i\nplain = v\n  j = k",
         );
+        let ini = parse(&text);
         let pairs = |key| ini.sections[0].entries[key].nested().collect::<Vec<_>>();
         let expected = [("A", "b = c"), ("d", "e # f"), ("g", "h"), ("A", "i")];
         assert_eq!(pairs("s3"), expected);
@@ -540,11 +598,9 @@ mod tests {
 
     #[test]
     fn default_is_inherited_by_every_section() {
-        let ini = parse(b"[s]\na = own\n[DEFAULT]\na = d\nb = d\n[DEFAULT]\nc = d");
-        let get = |key| {
-            ini.get(&ini.sections[0], key)
-                .map(|entry| entry.value.as_str())
-        };
+        let text = decode(b"[s]\na = own\n[DEFAULT]\na = d\nb = d\n[DEFAULT]\nc = d");
+        let ini = parse(&text);
+        let get = |key| ini.get(&ini.sections[0], key).map(|entry| &*entry.value);
         assert_eq!(
             (get("a"), get("b"), get("c")),
             (Some("own"), Some("d"), Some("d"))
@@ -654,7 +710,7 @@ mod tests {
     fn a_warning_repeats_no_value_and_no_endless_name() {
         let text = format!("[s]\nsecret\n[{0}]\n[{0}]\n", "x".repeat(1000));
         assert_eq!(excerpt("name\nsecret = x"), "name…");
-        for warning in parse(text.as_bytes()).warnings {
+        for warning in parse(&decode(text.as_bytes())).warnings {
             assert!(!warning.text.contains("secret"), "{}", warning.text);
             assert!(warning.text.len() < 150, "{}", warning.text);
         }
@@ -716,7 +772,8 @@ mod tests {
             }
             let behind = [b"[s]\na =\n".as_slice(), &text].concat();
             for text in [text, behind] {
-                let ini = parse(&text);
+                let decoded = decode(&text);
+                let ini = parse(&decoded);
                 for entry in ini
                     .sections
                     .iter()
@@ -732,6 +789,6 @@ mod tests {
     #[test]
     fn a_long_file_takes_no_longer_than_its_length() {
         let text = "[s]\na = 1\n  2\n\njunk\n[x\n".repeat(50_000);
-        assert_eq!(parse(text.as_bytes()).sections.len(), 1);
+        assert_eq!(parse(&decode(text.as_bytes())).sections.len(), 1);
     }
 }

@@ -130,32 +130,38 @@ impl RawJson {
 
     /// As `as_string`, without a copy where nothing has to be decoded.
     pub fn as_piece(&self) -> Option<Piece> {
-        self.plain().or_else(|| {
-            let decoded: String = self.decode()?.try_into().ok()?;
-            Some(decoded.into())
-        })
-    }
-
-    /// A string without escapes, which is what it stands for. Tokens are such strings, and tinyjson decodes character by
-    /// character: a `status` of a thousand sessions spent three quarters of its instructions on that.
-    fn plain(&self) -> Option<Piece> {
         let text = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        let is_plain = !text.as_bytes().contains(&b'\\');
-        is_plain.then(|| self.0.part(1..1 + text.len()))
+        if !text.contains('\\') {
+            return Some(self.0.part(1..1 + text.len()));
+        }
+        let decoded: String = self.decode()?.try_into().ok()?;
+        Some(decoded.into())
     }
 
     /// The number where it is a whole one that `f64` holds exactly (`3600`, also written `3600.0` or `3.6e3`).
     pub fn as_integer(&self) -> Option<i64> {
         const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
+        const DIGITS_MAX: usize = 15; // fewer than 2^53 has
+        if self.0.len() <= DIGITS_MAX
+            && let Ok(number) = self.0.parse()
+        {
+            return Some(number);
+        }
         let number: f64 = self.decode()?.try_into().ok()?;
         let is_whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
         #[allow(clippy::cast_possible_truncation)] // whole and at most 2^53
         is_whole.then_some(number as i64)
     }
 
-    /// The members, where this is an object.
-    pub fn as_members(&self) -> Option<Vec<Member>> {
-        members_of(&self.0).ok()
+    /// As the function of that name, where this is an object.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn each_member<'t>(
+        &'t self,
+        each: &mut dyn FnMut(&str, Value<'t>),
+    ) -> Result<(), Malformed> {
+        each_member(&self.0, each)
     }
 
     fn decode(&self) -> Option<JsonValue> {
@@ -209,24 +215,83 @@ pub fn text_of(bytes: Vec<u8>) -> Result<Piece, Malformed> {
 /// As `members`.
 pub fn members_of(text: &Piece) -> Result<Vec<Member>, Malformed> {
     let mut members = Vec::new();
-    let mut scanner = Scanner { text, at: 0 };
-    scanner.blank();
-    scanner.object(1, &mut |key, value| {
-        let raw_key = RawJson(text.part(key));
+    scan(text, &mut |key, value| {
+        let raw_key = RawJson(text.part(key.span.clone()));
         // A key that is half a character stays as it is: nothing of ours has such a name.
-        let key = raw_key.as_piece().unwrap_or_else(|| raw_key.0.clone());
-        let value = RawJson(text.part(value));
+        let name = match key.is_plain {
+            true => text.part(key.between_quotes()),
+            false => raw_key.as_piece().unwrap_or_else(|| raw_key.0.clone()),
+        };
+        let (key, value) = (name, RawJson(text.part(value.span)));
         members.push(Member {
             key,
             raw_key,
             value,
         });
     })?;
+    Ok(members)
+}
+
+/// Passes on each member with its key, without a list of them: for texts that are read by the thousand.
+///
+/// # Errors
+/// As `members`. What was passed on before counts for nothing.
+pub fn each_member<'t>(
+    text: &'t Piece,
+    each: &mut dyn FnMut(&str, Value<'t>),
+) -> Result<(), Malformed> {
+    let whole: &str = text;
+    scan(text, &mut |key, value| {
+        let value = Value { text, place: value };
+        if key.is_plain {
+            each(&whole[key.between_quotes()], value);
+        } else {
+            let raw_key = RawJson(text.part(key.span));
+            each(&raw_key.as_piece().unwrap_or(raw_key.0), value);
+        }
+    })
+}
+
+/// A value where it stands in its text.
+#[derive(Debug)]
+pub struct Value<'t> {
+    text: &'t Piece,
+    place: Place,
+}
+
+impl Value<'_> {
+    pub fn raw(&self) -> RawJson {
+        RawJson(self.text.part(self.place.span.clone()))
+    }
+
+    /// A string that is not empty, without a copy where nothing has to be decoded. Tokens are such strings, and tinyjson
+    /// decodes character by character: a `status` of a thousand sessions spent three quarters of its time on that.
+    pub fn as_word(&self) -> Option<Piece> {
+        let word = match self.place.is_plain {
+            true => Some(self.text.part(self.place.between_quotes())),
+            false => self.raw().as_piece(),
+        };
+        word.filter(|word| !word.is_empty())
+    }
+
+    pub fn as_integer(&self) -> Option<i64> {
+        self.raw().as_integer()
+    }
+}
+
+/// Walks over a text that is one object; says where each key and value stands.
+fn scan(text: &Piece, each: &mut dyn FnMut(Place, Place)) -> Result<(), Malformed> {
+    let mut scanner = Scanner {
+        text: text.as_bytes(),
+        at: 0,
+        has_escape: false,
+    };
     scanner.blank();
-    if scanner.at < text.len() {
-        Err(scanner.wrong("something follows the object"))
-    } else {
-        Ok(members)
+    scanner.object(1, each)?;
+    scanner.blank();
+    match scanner.at < text.len() {
+        true => Err(scanner.wrong("something follows the object")),
+        false => Ok(()),
     }
 }
 
@@ -304,13 +369,33 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
+/// Where something stands.
+#[derive(Debug, Clone)]
+struct Place {
+    span: Span,
+    /// A string without escapes, which is what it stands for.
+    is_plain: bool,
+}
+
+impl Place {
+    fn between_quotes(&self) -> Span {
+        self.span.start + 1..self.span.end - 1
+    }
+}
+
+/// Of text that is UTF-8: what has a meaning in JSON is ASCII, and no part of another character.
 struct Scanner<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
+    has_escape: bool,
 }
 
 impl Scanner<'_> {
-    fn object(&mut self, depth: usize, each: &mut dyn FnMut(Span, Span)) -> Result<(), Malformed> {
+    fn object(
+        &mut self,
+        depth: usize,
+        each: &mut dyn FnMut(Place, Place),
+    ) -> Result<(), Malformed> {
         if !self.take(b'{') {
             return Err(self.wrong("not a JSON object"));
         }
@@ -338,7 +423,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize, each: &mut dyn FnMut(Span)) -> Result<(), Malformed> {
+    fn array(&mut self, depth: usize, each: &mut dyn FnMut(Place)) -> Result<(), Malformed> {
         if !self.take(b'[') {
             return Err(self.wrong("not a JSON array"));
         }
@@ -375,15 +460,19 @@ impl Scanner<'_> {
     fn span(
         &mut self,
         pass: impl FnOnce(&mut Self) -> Result<(), Malformed>,
-    ) -> Result<Span, Malformed> {
+    ) -> Result<Place, Malformed> {
         let from = self.at;
+        self.has_escape = false;
         pass(self)?;
-        Ok(from..self.at)
+        Ok(Place {
+            span: from..self.at,
+            is_plain: self.text[from] == b'"' && !self.has_escape,
+        })
     }
 
     fn word(&mut self) -> Result<(), Malformed> {
         for word in ["true", "false", "null"] {
-            if self.text[self.at..].starts_with(word) {
+            if self.text[self.at..].starts_with(word.as_bytes()) {
                 self.at += word.len();
                 return Ok(());
             }
@@ -396,7 +485,7 @@ impl Scanner<'_> {
             return Err(self.wrong("not a JSON string"));
         }
         loop {
-            self.at += plain_length(&self.text.as_bytes()[self.at..]);
+            self.at += plain_length(&self.text[self.at..]);
             match self.peek() {
                 None => return Err(self.wrong("a string without an end")),
                 Some(b'"') => {
@@ -410,7 +499,8 @@ impl Scanner<'_> {
     }
 
     fn escape(&mut self) -> Result<(), Malformed> {
-        let bytes = self.text.as_bytes();
+        self.has_escape = true;
+        let bytes = self.text;
         match bytes.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u')
@@ -455,7 +545,7 @@ impl Scanner<'_> {
     }
 
     fn blank(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
             self.at += 1;
         }
     }
@@ -467,7 +557,7 @@ impl Scanner<'_> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     fn wrong(&self, why: &'static str) -> Malformed {
@@ -475,23 +565,33 @@ impl Scanner<'_> {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character: eight at a time, because tokens are
+/// How many bytes stand before the first quote, backslash or control character: sixteen at a time, because tokens are
 /// long. Byte by byte this was a third of the instructions of a `status` of a thousand sessions.
 fn plain_length(bytes: &[u8]) -> usize {
     const fn each(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
-    // Whether some byte is less than `limit`: a subtraction without a borrow into the highest bit of each
+    // Not 0 where some byte is less than `limit`: a subtraction without a borrow into the highest bit of each
     // (<https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>).
-    fn has_less(word: u64, limit: u8) -> bool {
-        word.wrapping_sub(each(limit)) & !word & each(0x80) != 0
+    #[inline(always)]
+    fn less(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(each(limit)) & !word & each(0x80)
     }
-    let is_plain = |chunk: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*chunk);
-        !(has_less(word, 0x20) || has_less(word ^ each(b'"'), 1) || has_less(word ^ each(b'\\'), 1))
-    };
-    let (chunks, _) = bytes.as_chunks();
-    let passed = 8 * chunks.iter().take_while(|chunk| is_plain(chunk)).count();
+    #[inline(always)]
+    fn special(word: &[u8; 8]) -> u64 {
+        let word = u64::from_ne_bytes(*word);
+        // With this bit turned, the quote stands right behind the control characters.
+        less(word ^ each(0x02), 0x21) | less(word ^ each(b'\\'), 1)
+    }
+    let (words, _) = bytes.as_chunks();
+    let (pairs, _) = words.as_chunks();
+    let mut passed = 0;
+    for [one, other] in pairs {
+        if special(one) | special(other) != 0 {
+            break;
+        }
+        passed += 16;
+    }
     let rest = bytes[passed..].iter();
     passed
         + rest

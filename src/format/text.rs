@@ -4,6 +4,9 @@ use unicode_width::UnicodeWidthChar;
 
 /// `text` with everything that could steer a terminal, break a line or reverse the reading order replaced by `�`.
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_string();
+    }
     text.chars()
         .map(|c| {
             if is_harmless(c) {
@@ -26,13 +29,18 @@ pub fn excerpt(text: &str, limit: usize) -> String {
 
 /// How many terminal cells `text` takes: wide characters two, combining ones none.
 pub fn width(text: &str) -> usize {
+    if is_plain(text) {
+        return text.len();
+    }
     // Character by character: what the crate knows of whole strings (emoji sequences) would cost 5 kB.
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// `text` and as many blanks as make it `cells` wide.
 pub fn pad(text: &str, cells: usize) -> String {
-    format!("{text}{}", " ".repeat(cells.saturating_sub(width(text))))
+    let mut padded = text.to_string();
+    padded.extend(std::iter::repeat_n(' ', cells.saturating_sub(width(text))));
+    padded
 }
 
 /// `text` as one word of a log line: quoted where a blank, a quote or an equals sign would make it look like two.
@@ -54,6 +62,11 @@ pub fn html(text: &str) -> String {
         .replace('>', "&gt;")
         .replace('"', "&quot;")
         .replace('\'', "&#39;")
+}
+
+/// Printable ASCII and nothing else, as most texts are: a list of a thousand sessions is not decoded three times.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and the marks that reverse or hide text.

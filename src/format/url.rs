@@ -23,30 +23,14 @@ impl Url {
     /// # Errors
     /// One sentence that says what is wrong with `text`; it never repeats the text, which may hold a password.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
-            return Err("it holds a blank or a control character");
-        }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err("it does not begin with https://");
-        };
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "https" => Scheme::Https,
-            "http" => Scheme::Http,
-            _ => return Err("it does not begin with https://"),
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return Err("it holds a user name");
-        }
-        let (host, port) = host_and_port(authority)?;
-        let path = match path.as_bytes().first() {
-            Some(b'/') => path.to_string(),
-            _ => format!("/{path}"),
+        let (scheme, host, port, path) = parts(text)?;
+        let path = match path.starts_with('/') {
+            true => path.to_string(),
+            false => format!("/{path}"),
         };
         Ok(Url {
             scheme,
-            host,
+            host: host.to_ascii_lowercase(),
             port: port.unwrap_or(scheme.default_port()),
             path,
         })
@@ -117,11 +101,44 @@ impl Scheme {
     }
 }
 
-/// Splits `host`, `host:port` or `[v6]:port`; the host comes back in lower case and without brackets.
+/// The scheme of an absolute URL.
+///
+/// # Errors
+/// As `Url::parse`.
+pub fn scheme_of(text: &str) -> Result<Scheme, &'static str> {
+    parts(text).map(|(scheme, ..)| scheme)
+}
+
+/// Scheme, host, port and the rest of a URL, as they stand there.
+fn parts(text: &str) -> Result<(Scheme, &str, Option<u16>, &str), &'static str> {
+    const NO_SCHEME: &str = "it does not begin with https://";
+    if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err("it holds a blank or a control character");
+    }
+    let (scheme, rest) = text.split_once(':').ok_or(NO_SCHEME)?;
+    let rest = rest.strip_prefix("//").ok_or(NO_SCHEME)?;
+    let scheme = if scheme.eq_ignore_ascii_case("https") {
+        Scheme::Https
+    } else if scheme.eq_ignore_ascii_case("http") {
+        Scheme::Http
+    } else {
+        return Err(NO_SCHEME);
+    };
+    let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+    let end = rest.bytes().position(|b| b == b'/' || b == b'?');
+    let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err("it holds a user name");
+    }
+    let (host, port) = host_and_port(authority)?;
+    Ok((scheme, host, port, path))
+}
+
+/// Splits `host`, `host:port` or `[v6]:port`; the host comes back without brackets.
 ///
 /// # Errors
 /// One sentence that says what is wrong.
-pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let Some((host, after)) = rest.split_once(']') else {
             return Err("its IPv6 address has no closing bracket");
@@ -145,7 +162,7 @@ pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static 
     }
     let host_is_plain = host
         .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'));
     if !host_is_plain || host.len() > 253 {
         return Err("its host name is not one");
     }
@@ -157,7 +174,7 @@ pub fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static 
         },
         Some(_) => return Err("its port is not a number"),
     };
-    Ok((host.to_ascii_lowercase(), port))
+    Ok((host, port))
 }
 
 /// `text` as one value of a query: everything but letters, digits and `-._~` encoded (RFC 3986, section 2.3).

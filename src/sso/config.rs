@@ -6,11 +6,12 @@
 //!
 //! Names and values come back as they stand in the file, control characters included.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::fmt;
 
 use crate::format::ini::{self, Entry, Ini, Section, Warning, excerpt, strip};
-use crate::format::url::{Scheme, Url};
+use crate::format::url::{self, Scheme};
 
 /// A session that can be asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,21 +43,34 @@ pub struct Config {
 /// An `[sso-session NAME]`, usable or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredSession {
-    pub name: String,
     /// The line of its header.
     pub line: usize,
-    /// The text of `sso_start_url`, right or wrong.
-    pub start_url: Option<String>,
-    /// The text of `sso_region`, right or wrong.
-    pub region: Option<String>,
     pub session: Result<SsoSession, Misconfigured>,
 }
 
-/// Why a session cannot be asked about; shown with the name of the file.
+/// A session that cannot be asked about, with what is right about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured {
+    pub name: String,
+    pub start_url: Option<String>,
+    pub region: Option<Region>,
+    pub mistake: Mistake,
+}
+
+/// What is wrong with a session; shown with the name of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
     pub line: usize,
     pub why: String,
+}
+
+impl ConfiguredSession {
+    pub fn name(&self) -> &str {
+        match &self.session {
+            Ok(session) => &session.name,
+            Err(wrong) => &wrong.name,
+        }
+    }
 }
 
 /// A profile of the old form, with an `sso_start_url` of its own; its token is never refreshed.
@@ -103,15 +117,16 @@ pub struct Setting {
 }
 
 /// Reads the text of a config file; an absent file is an empty text.
-pub fn read(text: &[u8], active_profile: &str) -> Config {
-    let ini = ini::parse(text);
+pub fn read(bytes: &[u8], active_profile: &str) -> Config {
+    let text = ini::decode(bytes);
+    let ini = ini::parse(&text);
     let mut warnings = Vec::new();
     let sections = Sections::classify(&ini, &mut warnings);
-    let sessions = sections.sessions.list.iter();
+    let sessions = sections.sessions.in_order().into_iter();
     let sessions = sessions
         .map(|(name, section)| configured_session(&ini, name, section, &mut warnings))
         .collect();
-    let profiles = sections.profiles.list.iter();
+    let profiles = sections.profiles.in_order().into_iter();
     let legacy_profiles = profiles
         .filter_map(|(name, section)| {
             sso_of_profile(&ini, name, section, &sections.sessions, &mut warnings)
@@ -182,31 +197,42 @@ struct Sections<'a> {
 
 #[derive(Default)]
 struct Named<'a> {
-    list: Vec<(String, &'a Section)>,
-    index: HashMap<String, usize>,
+    /// With the place of each name among the others.
+    by_name: BTreeMap<String, (usize, &'a Section<'a>)>,
 }
 
 impl<'a> Named<'a> {
     /// Returns the section that `section` replaces.
-    fn insert(&mut self, name: String, section: &'a Section) -> Option<&'a Section> {
-        if let Some(&index) = self.index.get(&name) {
-            return Some(std::mem::replace(&mut self.list[index].1, section));
+    fn insert(&mut self, name: String, section: &'a Section<'a>) -> Option<&'a Section<'a>> {
+        let place = self.by_name.len();
+        match self.by_name.entry(name) {
+            Slot::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().1, section)),
+            Slot::Vacant(slot) => {
+                slot.insert((place, section));
+                None
+            }
         }
-        self.index.insert(name.clone(), self.list.len());
-        self.list.push((name, section));
-        None
     }
 
-    fn get(&self, name: &str) -> Option<&'a Section> {
-        self.index.get(name).map(|&index| self.list[index].1)
+    fn get(&self, name: &str) -> Option<&'a Section<'a>> {
+        self.by_name.get(name).map(|(_, section)| *section)
+    }
+
+    fn in_order(&self) -> Vec<(&str, &'a Section<'a>)> {
+        let mut named: Vec<_> = self.by_name.iter().collect();
+        named.sort_unstable_by_key(|(_, (place, _))| *place);
+        let names = named.into_iter();
+        names
+            .map(|(name, (_, section))| (name.as_str(), *section))
+            .collect()
     }
 }
 
 impl<'a> Sections<'a> {
-    fn classify(ini: &'a Ini, warnings: &mut Vec<Warning>) -> Sections<'a> {
+    fn classify(ini: &'a Ini<'a>, warnings: &mut Vec<Warning>) -> Sections<'a> {
         let mut sections = Sections::default();
         for section in &ini.sections {
-            let header = section.header.as_str();
+            let header = section.header;
             // Only the prefix is tested, so `[profilefoo x]` is a profile too; the first word is then dropped.
             let (kind, words) = if header.starts_with("profile") {
                 (&mut sections.profiles, two_words(header))
@@ -232,7 +258,7 @@ impl<'a> Sections<'a> {
                     format!(
                         "[{}] replaces [{}] of line {} completely",
                         excerpt(header),
-                        excerpt(&replaced.header),
+                        excerpt(replaced.header),
                         replaced.line
                     ),
                 ));
@@ -248,26 +274,28 @@ fn two_words(header: &str) -> Option<(String, String)> {
 }
 
 /// [`two_words`], with a warning for every name that some tool cannot address.
-fn session_words(section: &Section, warnings: &mut Vec<Warning>) -> Option<(String, String)> {
-    let Some((keyword, name)) = two_words(&section.header) else {
+fn session_words(section: &Section<'_>, warnings: &mut Vec<Warning>) -> Option<(String, String)> {
+    let Some((keyword, name)) = two_words(section.header) else {
         warnings.push(not_a_session(section));
         return None;
     };
+    let readable = |b: u8| b.is_ascii_alphanumeric() || b"_.%@:+/-".contains(&b);
+    let is_readable = !name.is_empty() && name.bytes().all(readable);
+    if is_readable && keyword == "sso-session" {
+        return Some((keyword, name));
+    }
     let shown = excerpt(&name);
-    let readable = |c: char| c.is_ascii_alphanumeric() || "_.%@:+/-".contains(c);
     let trouble = if keyword != "sso-session" {
-        let header = excerpt(&section.header);
+        let header = excerpt(section.header);
         format!("[{header}] is read as the session {shown}; only the AWS CLI does that")
     } else if name.is_empty() {
         "a session with an empty name: only the AWS CLI can read it".to_string()
     } else if name.chars().any(char::is_control) {
         format!("the session name {shown} holds control characters")
-    } else if !name.chars().all(readable) {
+    } else {
         format!(
             "the session name {shown} has characters other than A-Z a-z 0-9 _.%@:+/-: most AWS SDKs cannot read it"
         )
-    } else {
-        return Some((keyword, name));
     };
     warnings.push(warning(section.line, trouble));
     Some((keyword, name))
@@ -281,8 +309,8 @@ fn looks_like_a_session(header: &str) -> bool {
         .is_some_and(|start| start.replace('_', "-").eq_ignore_ascii_case("sso-session"))
 }
 
-fn not_a_session(section: &Section) -> Warning {
-    let header = excerpt(&section.header);
+fn not_a_session(section: &Section<'_>) -> Warning {
+    let header = excerpt(section.header);
     warning(
         section.line,
         format!("[{header}] is not read as a session; write [sso-session NAME]"),
@@ -290,9 +318,9 @@ fn not_a_session(section: &Section) -> Warning {
 }
 
 fn configured_session(
-    ini: &Ini,
+    ini: &Ini<'_>,
     name: &str,
-    section: &Section,
+    section: &Section<'_>,
     warnings: &mut Vec<Warning>,
 ) -> ConfiguredSession {
     for (key, entry) in &section.entries {
@@ -304,38 +332,46 @@ fn configured_session(
         let why = "sso_registration_scopes looks like it carries a comment, which counts as part of the value";
         warnings.push(warning(entry.line, why.to_string()));
     }
-    let session = || {
-        let start_url = required(section, "sso_start_url", get("sso_start_url"), start_url)?;
-        let region = required(section, "sso_region", get("sso_region"), region)?;
-        Ok(SsoSession {
-            name: name.to_string(),
+    let name = name.to_string();
+    let start_url = required(section, "sso_start_url", get("sso_start_url"), start_url);
+    let region = required(section, "sso_region", get("sso_region"), region);
+    let misconfigured = |name, start_url, region, mistake| {
+        Err(Misconfigured {
+            name,
+            start_url,
+            region,
+            mistake,
+        })
+    };
+    let session = match (start_url, region) {
+        (Ok(start_url), Ok(region)) => Ok(SsoSession {
+            name,
             start_url,
             region,
             scopes: scopes.map_or_else(Vec::new, |entry| split_scopes(&entry.value)),
-        })
+        }),
+        (Err(mistake), region) => misconfigured(name, None, region.ok(), mistake),
+        (Ok(start_url), Err(mistake)) => misconfigured(name, Some(start_url), None, mistake),
     };
     ConfiguredSession {
-        name: name.to_string(),
         line: section.line,
-        start_url: text(get("sso_start_url")),
-        region: text(get("sso_region")),
-        session: session(),
+        session,
     }
 }
 
 /// Reads a value with `read`, whose complaint goes on after the name of the key.
 fn required<T>(
-    section: &Section,
+    section: &Section<'_>,
     key: &str,
-    entry: Option<&Entry>,
+    entry: Option<&Entry<'_>>,
     read: fn(&str) -> Result<T, String>,
-) -> Result<T, Misconfigured> {
+) -> Result<T, Mistake> {
     let Some(entry) = entry else {
         let why = format!("{key} is missing");
         let line = section.line;
-        return Err(Misconfigured { line, why });
+        return Err(Mistake { line, why });
     };
-    let value = entry.value.as_str();
+    let value = &*entry.value;
     let result = if value.is_empty() {
         Err("is empty".to_string())
     } else if value.contains('\n') {
@@ -345,7 +381,7 @@ fn required<T>(
     } else {
         read(value)
     };
-    result.map_err(|why| Misconfigured {
+    result.map_err(|why| Mistake {
         line: entry.line,
         why: format!("{key} {why}"),
     })
@@ -358,19 +394,20 @@ fn start_url(value: &str) -> Result<String, String> {
             "looks like it carries a comment, which counts as part of the value".to_string(),
         );
     }
-    match Url::parse(value) {
-        Ok(url) if url.scheme == Scheme::Https => Ok(value.to_string()),
+    match url::scheme_of(value) {
+        Ok(Scheme::Https) => Ok(value.to_string()),
         Ok(_) => Err("is not usable: it does not begin with https://".to_string()),
         Err(why) => Err(format!("is not usable: {why}")),
     }
 }
 
 fn region(value: &str) -> Result<Region, String> {
-    let shown = excerpt(value);
-    if value.contains(['#', ';']) {
-        return Err(format!("= {shown} looks like it carries a comment"));
+    let wrong = |why| Err(format!("= {} {why}", excerpt(value)));
+    match Region::parse(value) {
+        Some(region) => Ok(region),
+        None if value.contains(['#', ';']) => wrong("looks like it carries a comment"),
+        None => wrong("is not a region"),
     }
-    Region::parse(value).ok_or_else(|| format!("= {shown} is not a region"))
 }
 
 /// Comma separated, trimmed, empty ones dropped, order kept (AWS CLI `sso/utils.py`, `parse_sso_registration_scopes`).
@@ -384,21 +421,19 @@ fn split_scopes(value: &str) -> Vec<String> {
 
 /// Many tools cut ` # …` off a value; botocore does not.
 fn carries_a_comment(value: &str) -> bool {
-    let mut last = ' ';
-    value.chars().any(|c| {
-        let comment = matches!(c, '#' | ';') && last.is_whitespace();
-        last = c;
-        comment
+    value.bytes().enumerate().any(|(at, b)| {
+        let before = || value[..at].chars().next_back();
+        matches!(b, b'#' | b';') && before().is_none_or(char::is_whitespace)
     })
 }
 
 /// A key that was indented by mistake and so became part of the value above it.
-fn swallowed(key: &str, entry: &Entry) -> Option<Warning> {
+fn swallowed(key: &str, entry: &Entry<'_>) -> Option<Warning> {
     if entry.is_nested() {
         return None; // `required` says so where it matters
     }
     let (inner, _) = entry
-        .value
+        .continued()?
         .lines()
         .skip(1)
         .find_map(|line| line.split_once('='))?;
@@ -410,9 +445,9 @@ fn swallowed(key: &str, entry: &Entry) -> Option<Warning> {
 
 /// A legacy profile, or a warning where profile and session do not fit together.
 fn sso_of_profile(
-    ini: &Ini,
+    ini: &Ini<'_>,
     name: &str,
-    section: &Section,
+    section: &Section<'_>,
     sessions: &Named<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Option<LegacyProfile> {
@@ -431,7 +466,7 @@ fn sso_of_profile(
         let usable = !start_url.value.is_empty() && !start_url.is_nested();
         return usable.then(|| LegacyProfile {
             name: name.to_string(),
-            start_url: start_url.value.clone(),
+            start_url: start_url.value.to_string(),
             region: text(ini.get(section, "sso_region")),
             line: section.line,
         });
@@ -457,7 +492,7 @@ fn sso_of_profile(
     None
 }
 
-fn active(ini: &Ini, sections: &Sections<'_>, name: &str) -> Profile {
+fn active(ini: &Ini<'_>, sections: &Sections<'_>, name: &str) -> Profile {
     let missing = Profile {
         name: name.to_string(),
         ..Profile::default()
@@ -479,7 +514,7 @@ fn active(ini: &Ini, sections: &Sections<'_>, name: &str) -> Profile {
     }
 }
 
-fn services(ini: &Ini, sections: &Sections<'_>, named: &Entry) -> Services {
+fn services(ini: &Ini<'_>, sections: &Sections<'_>, named: &Entry<'_>) -> Services {
     let section = sections.services.get(&named.value);
     let section = section.filter(|own| !own.entries.is_empty() || !ini.defaults.is_empty());
     let endpoint_url = |service| {
@@ -494,7 +529,7 @@ fn services(ini: &Ini, sections: &Sections<'_>, named: &Entry) -> Services {
         })
     };
     Services {
-        name: named.value.clone(),
+        name: named.value.to_string(),
         line: named.line,
         found: section.is_some(),
         sso_oidc: endpoint_url("sso_oidc"),
@@ -507,17 +542,17 @@ pub fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
-fn setting(entry: Option<&Entry>) -> Option<Setting> {
+fn setting(entry: Option<&Entry<'_>>) -> Option<Setting> {
     entry
         .filter(|entry| !entry.value.is_empty())
         .map(|entry| Setting {
-            value: entry.value.clone(),
+            value: entry.value.to_string(),
             line: entry.line,
         })
 }
 
-fn text(entry: Option<&Entry>) -> Option<String> {
-    entry.map(|entry| entry.value.clone())
+fn text(entry: Option<&Entry<'_>>) -> Option<String> {
+    entry.map(|entry| entry.value.to_string())
 }
 
 /// The name behind a `$` and the length of its text, braces included; 0 where no name follows.
@@ -567,7 +602,10 @@ mod tests {
                     let start_url = session.start_url.replace(START, "START");
                     format!("{}: {} {start_url}{scopes}", session.name, session.region)
                 }
-                Err(wrong) => format!("{}: line {}: {}", configured.name, wrong.line, wrong.why),
+                Err(wrong) => {
+                    let Mistake { line, why } = &wrong.mistake;
+                    format!("{}: line {line}: {why}", wrong.name)
+                }
             });
         let warnings = config.warnings.iter().map(|warning| {
             let mark = if warning.refused_by_python { "!" } else { "" };
@@ -1009,7 +1047,8 @@ mod tests {
     }
 
     fn in_botocores_words(text: &[u8]) -> String {
-        let ini = ini::parse(text);
+        let decoded = ini::decode(text);
+        let ini = ini::parse(&decoded);
         // These are read in any case: nothing may panic, whatever botocore thinks of the file.
         let config = read(text, "default");
         let profiles = ["default", "p", "a b", ""].map(|name| read(text, name).profile);
@@ -1019,28 +1058,27 @@ mod tests {
         let mut words = String::new();
         for section in &ini.sections {
             let keys = section.entries.keys().chain(ini.defaults.keys());
-            let mut keys: Vec<&String> = keys.collect();
+            let mut keys: Vec<_> = keys.collect();
             keys.sort();
             keys.dedup();
-            let _ = write!(words, "[{}]", escape(&section.header));
+            let _ = write!(words, "[{}]", escape(section.header));
             for key in keys {
                 let entry = ini.get(section, key).expect("one of its keys");
                 let _ = write!(words, " {}={}", escape(key), escape(&entry.value));
-                let nested: std::collections::BTreeMap<_, _> = entry.nested().collect();
+                let nested: BTreeMap<_, _> = entry.nested().collect();
                 for (key, value) in nested {
                     let _ = write!(words, " ({}={})", escape(key), escape(value));
                 }
             }
             words.push(' ');
         }
+        let sections = Sections::classify(&ini, &mut Vec::new());
         for configured in &config.sessions {
-            let start_url = or_none(configured.start_url.as_deref());
-            let region = or_none(configured.region.as_deref());
-            let _ = write!(
-                words,
-                "session {} {start_url} {region} ",
-                escape(&configured.name)
-            );
+            let name = configured.name();
+            let section = sections.sessions.get(name).expect("it was read from there");
+            let [start_url, region] = ["sso_start_url", "sso_region"]
+                .map(|key| or_none(ini.get(section, key).map(|entry| &*entry.value)));
+            let _ = write!(words, "session {} {start_url} {region} ", escape(name));
             match &configured.session {
                 Err(_) => words.push_str("wrong "),
                 Ok(session) => {

@@ -6,7 +6,7 @@
 
 use crate::format::time::{HOUR, MINUTE, Timestamp};
 use crate::sso::history::History;
-use crate::sso::token::CachedToken;
+use crate::sso::token::{CachedToken, Fingerprint};
 
 /// A session's length where nothing better is known: Identity Center's default. Seconds.
 const SESSION_DURATION: i64 = 8 * HOUR;
@@ -87,6 +87,22 @@ pub fn is_warning_due(now: Timestamp, estimate: &Estimate, history: &History) ->
         .warned_for
         .is_some_and(|told| estimate.at.since(told).abs() < AHEAD);
     (0..=AHEAD).contains(&left) && !was_told
+}
+
+/// The refresh token of `token` where it is not one that this program stored or saw refused: another tool has signed in.
+pub fn sign_in_elsewhere(token: &CachedToken, history: &History) -> Option<Fingerprint> {
+    if history.stored.is_none() && history.refused.is_none() {
+        return None; // nothing is known to compare it with
+    }
+    let stored_until = history
+        .last_success
+        .zip(history.expires_in)
+        .map(|(at, expires_in)| at.plus(expires_in));
+    if stored_until == Some(token.expires_at) {
+        return None; // ours to the second; hashing each token would be a third of the work of an idle check
+    }
+    let there = token.refresh_fingerprint();
+    there.filter(|_| there != history.stored && there != history.refused)
 }
 
 /// Takes note of a sign-in at `now`, by this program or another. One that found the portal's session alive inherits

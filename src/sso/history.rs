@@ -4,8 +4,6 @@
 //! only member is `lastBrowserLogin`, are read. Nothing in it is a secret: a refused refresh token is remembered by its
 //! fingerprint.
 
-use std::collections::HashMap;
-
 use crate::format::json::{self, Malformed, Member, RawJson};
 use crate::format::time::Timestamp;
 use crate::sso::token::Fingerprint;
@@ -47,12 +45,12 @@ pub struct History {
     pub rest: Vec<Member>,
 }
 
-/// The histories of all sessions, in the file's order, and where each session stands in it: a `status` of ten thousand
-/// sessions looks up ten thousand of them.
+/// The histories of all sessions, in the file's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histories {
     members: Vec<Member>,
-    index: HashMap<String, usize>,
+    /// Where each session stands among them, by its name: a `status` of ten thousand sessions looks up ten thousand.
+    by_name: Vec<usize>,
 }
 
 impl Histories {
@@ -63,31 +61,38 @@ impl Histories {
             return Ok(Histories::default());
         }
         let members = json::members(bytes)?;
-        let index = members
-            .iter()
-            .enumerate()
-            .map(|(i, member)| (member.key.to_string(), i))
-            .collect();
-        Ok(Histories { members, index })
+        let mut by_name: Vec<usize> = (0..members.len()).collect();
+        by_name.sort_by(|one, other| members[*one].key.cmp(&members[*other].key));
+        Ok(Histories { members, by_name })
     }
 
     pub fn of(&self, session: &str) -> History {
-        let members = self
-            .index
-            .get(session)
-            .and_then(|i| self.members[*i].value.as_members());
-        members.map(History::from_members).unwrap_or_default()
+        let found = self.find(session).ok();
+        found.map_or_else(History::default, |at| {
+            History::read(&self.members[at].value)
+        })
     }
 
     pub fn put(&mut self, session: &str, history: &History) {
         let value = RawJson::object(&history.to_members());
-        match self.index.get(session) {
-            Some(i) => self.members[*i].value = value,
-            None => {
-                self.index.insert(session.to_string(), self.members.len());
+        match self.find(session) {
+            Ok(at) => self.members[at].value = value,
+            Err(place) => {
+                self.by_name.insert(place, self.members.len());
                 self.members.push(Member::new(session, value));
             }
         }
+    }
+
+    /// Where the last member of that name stands, or its place in `by_name`.
+    fn find(&self, session: &str) -> Result<usize, usize> {
+        let place = self
+            .by_name
+            .partition_point(|at| *self.members[*at].key <= *session);
+        let before = place.checked_sub(1).map(|place| self.by_name[place]);
+        before
+            .filter(|at| *self.members[*at].key == *session)
+            .ok_or(place)
     }
 
     /// One session a line, so that a person can read it.
@@ -103,47 +108,38 @@ impl Histories {
 }
 
 impl History {
-    fn from_members(mut members: Vec<Member>) -> History {
-        let time = |key| {
-            json::get_string(&members, key)
-                .and_then(|text| Timestamp::parse(&text))
-                .map(|p| p.at)
-        };
-        let count = |key| {
-            json::get(&members, key)
-                .and_then(RawJson::as_integer)
-                .filter(|n| *n >= 0)
-        };
-        let fingerprint =
-            |key| json::get_string(&members, key).and_then(|text| Fingerprint::parse(&text));
-        let mut history = History {
-            last_browser_login: time(LAST_BROWSER_LOGIN),
-            session_began: time(SESSION_BEGAN),
-            last_success: time(LAST_SUCCESS),
-            expires_in: count(EXPIRES_IN),
-            usual_expires_in: count(USUAL_EXPIRES_IN),
-            last_failure: time(LAST_FAILURE),
-            failures: count(FAILURES).unwrap_or(0),
-            pause: count(PAUSE).unwrap_or(0),
-            refused: fingerprint(REFUSED),
-            stored: fingerprint(STORED),
-            logged_out: fingerprint(LOGGED_OUT),
-            last_asked: time(LAST_ASKED),
-            asked: count(ASKED).unwrap_or(0),
-            warned_for: time(WARNED_FOR),
-            wrong_told: time(WRONG_TOLD),
-            lifetime: count(LIFETIME),
-            rest: Vec::new(),
-        };
-        members.retain(|member| !KEYS.contains(&&*member.key));
-        history.rest = members;
-        history
+    fn read(object: &RawJson) -> History {
+        let mut history = History::default();
+        let read = object.each_member(&mut |key, value| {
+            let time = || Some(Timestamp::parse(&value.as_word()?)?.at);
+            let count = || value.as_integer().filter(|number| *number >= 0);
+            let fingerprint = || Fingerprint::parse(&value.as_word()?);
+            match key {
+                LAST_BROWSER_LOGIN => history.last_browser_login = time(),
+                SESSION_BEGAN => history.session_began = time(),
+                LAST_SUCCESS => history.last_success = time(),
+                EXPIRES_IN => history.expires_in = count(),
+                USUAL_EXPIRES_IN => history.usual_expires_in = count(),
+                LAST_FAILURE => history.last_failure = time(),
+                FAILURES => history.failures = count().unwrap_or(0),
+                PAUSE => history.pause = count().unwrap_or(0),
+                REFUSED => history.refused = fingerprint(),
+                STORED => history.stored = fingerprint(),
+                LOGGED_OUT => history.logged_out = fingerprint(),
+                LAST_ASKED => history.last_asked = time(),
+                ASKED => history.asked = count().unwrap_or(0),
+                WARNED_FOR => history.warned_for = time(),
+                WRONG_TOLD => history.wrong_told = time(),
+                LIFETIME => history.lifetime = count(),
+                _ => history.rest.push(Member::new(key, value.raw())),
+            }
+        });
+        read.map_or_else(|_| History::default(), |()| history)
     }
 
     fn to_members(&self) -> Vec<Member> {
         let time = |at: Option<Timestamp>| at.map(|at| RawJson::string(&at.to_string()));
-        let fingerprint =
-            |of: &Option<Fingerprint>| of.as_ref().map(|of| RawJson::string(of.as_str()));
+        let fingerprint = |of: Option<Fingerprint>| of.map(|of| RawJson::string(&of.to_string()));
         let count = |n: i64| (n > 0).then(|| RawJson::integer(n));
         let values = [
             (LAST_BROWSER_LOGIN, time(self.last_browser_login)),
@@ -157,9 +153,9 @@ impl History {
             (LAST_FAILURE, time(self.last_failure)),
             (FAILURES, count(self.failures)),
             (PAUSE, count(self.pause)),
-            (REFUSED, fingerprint(&self.refused)),
-            (STORED, fingerprint(&self.stored)),
-            (LOGGED_OUT, fingerprint(&self.logged_out)),
+            (REFUSED, fingerprint(self.refused)),
+            (STORED, fingerprint(self.stored)),
+            (LOGGED_OUT, fingerprint(self.logged_out)),
             (LAST_ASKED, time(self.last_asked)),
             (ASKED, count(self.asked)),
             (WARNED_FOR, time(self.warned_for)),
@@ -189,25 +185,6 @@ const ASKED: &str = "asked";
 const WARNED_FOR: &str = "warnedFor";
 const WRONG_TOLD: &str = "wrongTold";
 const LIFETIME: &str = "observedLifetimeSeconds";
-
-const KEYS: [&str; 16] = [
-    LAST_BROWSER_LOGIN,
-    SESSION_BEGAN,
-    LAST_SUCCESS,
-    EXPIRES_IN,
-    USUAL_EXPIRES_IN,
-    LAST_FAILURE,
-    FAILURES,
-    PAUSE,
-    REFUSED,
-    STORED,
-    LOGGED_OUT,
-    LAST_ASKED,
-    ASKED,
-    WARNED_FOR,
-    WRONG_TOLD,
-    LIFETIME,
-];
 
 #[cfg(test)]
 mod tests {
@@ -259,8 +236,8 @@ mod tests {
             last_failure: at,
             failures: 3,
             pause: 4,
-            refused: fingerprint.clone(),
-            stored: fingerprint.clone(),
+            refused: fingerprint,
+            stored: fingerprint,
             logged_out: fingerprint,
             last_asked: at,
             asked: 5,
@@ -269,7 +246,7 @@ mod tests {
             lifetime: Some(6),
             rest: Vec::new(),
         };
-        assert_eq!(history.to_members().len(), KEYS.len());
+        assert_eq!(history.to_members().len(), 16, "each has its key");
         let mut histories = Histories::default();
         histories.put("a \"b\"", &history);
         let read = Histories::parse(&histories.to_bytes()).expect("an object");

@@ -22,8 +22,8 @@ impl Secret {
     }
 
     pub fn fingerprint(&self) -> Fingerprint {
-        let digest = digest::sha256(self.0.as_bytes());
-        Fingerprint(digest::hex(&digest[..8]))
+        let [a, b, c, d, e, f, g, h, ..] = digest::sha256(self.0.as_bytes());
+        Fingerprint(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 
@@ -33,20 +33,24 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The first 16 hex digits of a secret's SHA-256: enough to recognise it, useless to whoever reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint(String);
+/// The first 64 bits of a secret's SHA-256: enough to recognise it, useless to whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u64);
 
 impl Fingerprint {
     /// Takes exactly 16 lower-case hex digits.
     pub fn parse(text: &str) -> Option<Fingerprint> {
         let is_hex =
             text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        is_hex.then(|| Fingerprint(text.to_string()))
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        number.map(Fingerprint)
     }
+}
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// As 16 lower-case hex digits.
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&digest::hex(&self.0.to_be_bytes()))
     }
 }
 
@@ -57,11 +61,10 @@ pub struct CachedToken {
     pub expires_at: Timestamp,
     /// What is missing for a refresh, by its name in the file, or what a refresh is made with.
     pub renewal: Result<Renewal, Vec<&'static str>>,
-    pub start_url: Option<String>,
-    pub region: Option<String>,
+    pub start_url: Option<Piece>,
+    pub region: Option<Piece>,
     /// Things that other tools may stumble over, as sentences.
     pub oddities: Vec<&'static str>,
-    members: Vec<Member>,
     whole: Piece,
 }
 
@@ -69,7 +72,7 @@ pub struct CachedToken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
     pub refresh_token: Secret,
-    pub client_id: String,
+    pub client_id: Piece,
     pub client_secret: Secret,
     /// Absent in files of tools that do not write it; then a refresh is tried all the same (rule F14).
     pub registration_expires_at: Option<Timestamp>,
@@ -129,6 +132,18 @@ const KNOWN: [&str; 8] = [
     "refreshToken",
 ];
 
+/// The strings of the members that tools agree on. JSON `null` and the empty string count as absent, as does what is no
+/// string; where a member is written more than once the last one counts, as in every reader of the cache.
+fn known(whole: &Piece) -> Result<[Option<Piece>; 8], Malformed> {
+    let mut found = [const { None }; 8];
+    json::each_member(whole, &mut |key, value| {
+        if let Some(index) = KNOWN.iter().position(|known| *known == key) {
+            found[index] = value.as_word();
+        }
+    })?;
+    Ok(found)
+}
+
 impl CachedToken {
     /// # Errors
     /// The bytes are no JSON object, or one without a non-empty `accessToken` and a readable `expiresAt`.
@@ -138,19 +153,25 @@ impl CachedToken {
             return Err(NotAToken::Unparsable("empty".to_string()));
         }
         let whole = json::text_of(bytes)?;
-        let members = json::members_of(&whole)?;
-        let text = |key| json::get_string(&members, key);
-        let secret = |key| json::get_piece(&members, key).map(Secret);
-        let Some(access_token) = secret("accessToken") else {
+        let [
+            start_url,
+            region,
+            access_token,
+            expires_at,
+            client_id,
+            client_secret,
+            registration_text,
+            refresh_token,
+        ] = known(&whole)?;
+        let Some(access_token) = access_token.map(Secret) else {
             return Err(NotAToken::Lacking("it has no accessToken"));
         };
-        let Some(expires_at) = text("expiresAt") else {
+        let Some(expires_at) = expires_at else {
             return Err(NotAToken::Lacking("it has no expiresAt"));
         };
         let Some(expires_at) = Timestamp::parse(&expires_at) else {
             return Err(NotAToken::Lacking("its expiresAt is not a time"));
         };
-        let registration_text = text("registrationExpiresAt");
         let registration = registration_text.as_deref().and_then(Timestamp::parse);
         let mut oddities = Vec::new();
         if !expires_at.has_zone || registration.is_some_and(|parsed| !parsed.has_zone) {
@@ -159,16 +180,11 @@ impl CachedToken {
         if registration_text.is_some() && registration.is_none() {
             oddities.push("its registrationExpiresAt is not a time and counts as absent");
         }
-        let (refresh_token, client_id, client_secret) = (
-            secret("refreshToken"),
-            text("clientId"),
-            secret("clientSecret"),
-        );
         let renewal = match (refresh_token, client_id, client_secret) {
             (Some(refresh_token), Some(client_id), Some(client_secret)) => Ok(Renewal {
-                refresh_token,
+                refresh_token: Secret(refresh_token),
                 client_id,
-                client_secret,
+                client_secret: Secret(client_secret),
                 registration_expires_at: registration.map(|parsed| parsed.at),
             }),
             (refresh_token, client_id, client_secret) => Err([
@@ -184,10 +200,9 @@ impl CachedToken {
             access_token,
             expires_at: expires_at.at,
             renewal,
-            start_url: text("startUrl"),
-            region: text("region"),
+            start_url,
+            region,
             oddities,
-            members,
             whole,
         })
     }
@@ -211,16 +226,17 @@ impl CachedToken {
 
     /// Whether the other is the same sign-in at the same refresh, whatever else was rewritten around it (rule F4).
     pub fn is_same_grant(&self, other: &CachedToken) -> bool {
-        let client = |token: &CachedToken| json::get_string(&token.members, "clientId");
-        let refresh = |token: &CachedToken| json::get_string(&token.members, "refreshToken");
-        self.access_token == other.access_token
-            && refresh(self) == refresh(other)
-            && client(self) == client(other)
+        // Also where it takes more than these to refresh it.
+        let named = |token: &CachedToken| {
+            known(&token.whole)
+                .map(|[_, _, access, _, client, _, _, refresh]| [access, client, refresh])
+        };
+        named(self) == named(other)
     }
 
     /// The file after `grant`, which was asked for at `asked_at`: what was there, with the new tokens in their places.
     pub fn with_grant(&self, grant: &Grant, asked_at: Timestamp) -> Vec<u8> {
-        let mut members = self.members.clone();
+        let mut members = json::members_of(&self.whole).expect("it was read before");
         json::set(
             &mut members,
             "accessToken",
@@ -506,7 +522,7 @@ mod tests {
             "{shown}"
         );
         assert_eq!(
-            Secret::new("abc").fingerprint().as_str(),
+            Secret::new("abc").fingerprint().to_string(),
             "ba7816bf8f01cfea"
         );
         assert_eq!(

@@ -108,11 +108,11 @@ pub struct Entry {
     pub is_link: bool,
 }
 
-/// The entries of a folder whose names are UTF-8; a folder that does not exist has none.
+/// The `wanted` entries of a folder whose names are UTF-8; a folder that does not exist has none.
 ///
 /// # Errors
 /// The folder cannot be listed.
-pub fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
+pub fn list(folder: &Path, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, Error> {
     let cannot = |error: &io::Error| cannot("list", folder, error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -124,7 +124,10 @@ pub fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
         let entry = entry.map_err(|error| cannot(&error))?;
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         if let Ok(name) = entry.file_name().into_string() {
-            names.push(Entry { name, is_link });
+            let entry = Entry { name, is_link };
+            if wanted(&entry) {
+                names.push(entry);
+            }
         }
     }
     Ok(names)
@@ -458,7 +461,7 @@ mod tests {
         }
 
         fn names(&self) -> Vec<String> {
-            let mut names: Vec<String> = list(&self.0)
+            let mut names: Vec<String> = list(&self.0, |_| true)
                 .expect("it can be listed")
                 .into_iter()
                 .map(|entry| entry.name)

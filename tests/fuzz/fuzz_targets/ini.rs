@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     for session in &config.sessions {
         assert!(session.line >= 1 && session.line <= lines);
         if let Ok(usable) = &session.session {
-            assert_eq!(usable.name, session.name);
+            assert_eq!(usable.name, session.name());
             assert!(
                 usable
                     .start_url
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut names: Vec<&str> = config
         .sessions
         .iter()
-        .map(|session| session.name.as_str())
+        .map(|session| session.name())
         .collect();
     names.sort_unstable();
     assert!(
