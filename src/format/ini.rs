@@ -342,10 +342,11 @@ impl<'t> Parser<'t> {
         if key.is_empty() {
             return self.stray(number, "no key before the separator; the line is ignored");
         }
-        let is_lower_case = key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-        let name: Cow<str> = match is_lower_case {
-            true => key.into(),
-            false => key.chars().flat_map(char::to_lowercase).collect(),
+        // Python lower-cases the letters of all alphabets. No key that means anything has such letters, and the tables
+        // for them have 12 kB.
+        let name: Cow<str> = match key.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => key.to_ascii_lowercase().into(),
+            false => key.into(),
         };
         if self.doubtful && entries.contains_key(&name) {
             // Python refuses the file, so nothing is lost by taking this for another section's key.

@@ -124,13 +124,13 @@ impl Client {
             let bytes = request.encode().map_err(unwritable)?;
             let session = self.session(url, &host)?; // First: a bad CA bundle needs no connection.
             let wire = match &proxy {
-                None => Box::new(connect(url, &host, deadline)?),
+                None => Wire::Tcp(connect(url, &host, deadline)?),
                 Some(proxy) => self.tunnel(url, proxy, deadline)?,
             };
-            let mut tls = self.tls(session, wire);
-            let (answer, _) = exchange(&mut tls, &bytes, decoder)
-                .map_err(|trouble| trouble.failure(&host, tls.sent))?;
-            tls.close();
+            let mut wire = Wire::Tls(Box::new(self.tls(session, wire)));
+            let (answer, _) = exchange(&mut wire, &bytes, decoder)
+                .map_err(|trouble| trouble.failure(&host, wire.has_sent()))?;
+            wire.close();
             Ok(answer)
         } else if !url.is_loopback() {
             Err(Failure::misset(format!(
@@ -155,37 +155,33 @@ impl Client {
             };
             let bytes = bytes.map_err(unwritable)?;
             let mut wire = self.reach(first_hop, &name, deadline)?;
-            let (answer, _) = exchange(&mut *wire, &bytes, decoder)
+            let (answer, _) = exchange(&mut wire, &bytes, decoder)
                 .map_err(|trouble| trouble.failure(&name, true))?;
             Ok(answer)
         }
     }
 
     /// A connection to `url` itself, with TLS where its scheme says so.
-    fn reach(&self, url: &Url, name: &str, deadline: Instant) -> Result<Box<dyn Wire>, Failure> {
+    fn reach(&self, url: &Url, name: &str, deadline: Instant) -> Result<Wire, Failure> {
         Ok(match url.scheme {
-            Scheme::Http => Box::new(connect(url, name, deadline)?),
+            Scheme::Http => Wire::Tcp(connect(url, name, deadline)?),
             Scheme::Https => {
                 let session = self.session(url, name)?;
-                Box::new(self.tls(session, Box::new(connect(url, name, deadline)?)))
+                let tcp = connect(url, name, deadline)?;
+                Wire::Tls(Box::new(self.tls(session, Wire::Tcp(tcp))))
             }
         })
     }
 
     /// A connection to the host of `url` through a proxy (RFC 9110, section 9.3.6).
-    fn tunnel(
-        &self,
-        url: &Url,
-        proxy: &Proxy,
-        deadline: Instant,
-    ) -> Result<Box<dyn Wire>, Failure> {
+    fn tunnel(&self, url: &Url, proxy: &Proxy, deadline: Instant) -> Result<Wire, Failure> {
         let name = proxy_name(proxy);
         let authorization = proxy.authorization.as_ref().map(Authorization::expose);
         let bytes = http::encode_connect(url, authorization)
             .map_err(|broken| Failure::unsent(format!("{name}: {broken}")))?;
         let mut wire = self.reach(&proxy.url, &name, deadline)?;
         // The answer to CONNECT has no body, like that to HEAD.
-        let (answer, surplus) = exchange(&mut *wire, &bytes, Decoder::new(Method::Head))
+        let (answer, surplus) = exchange(&mut wire, &bytes, Decoder::new(Method::Head))
             .map_err(|trouble| trouble.failure(&name, false))?;
         let host = url.host_header();
         match answer.status {
@@ -231,7 +227,7 @@ impl Client {
         Ok(session)
     }
 
-    fn tls(&self, session: ClientConnection, wire: Box<dyn Wire>) -> Tls {
+    fn tls(&self, session: ClientConnection, wire: Wire) -> Tls {
         Tls {
             session,
             wire,
@@ -246,14 +242,64 @@ fn proxy_name(proxy: &Proxy) -> String {
 }
 
 /// What bytes go through: a TCP connection, or TLS on top of another wire.
-trait Wire: Read + Write {}
+enum Wire {
+    Tcp(Tcp),
+    Tls(Box<Tls>),
+}
 
-impl Wire for Tcp {}
-impl Wire for Tls {}
+impl Wire {
+    /// Whether any byte of a request may have left.
+    fn has_sent(&self) -> bool {
+        match self {
+            Wire::Tcp(_) => true,
+            Wire::Tls(tls) => tls.sent,
+        }
+    }
+
+    /// Tells the server that nothing follows (RFC 8446, section 6.1). The answer is here: a failure is no matter.
+    fn close(self) {
+        if let Wire::Tls(mut tls) = self {
+            tls.session.send_close_notify();
+            tls.flush().ok();
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(tcp) => tcp.read(buffer),
+            Wire::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(tcp) => tcp.write(&[IoSlice::new(bytes)]),
+            Wire::Tls(tls) => tls.session.writer().write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(tcp) => tcp.write(slices),
+            Wire::Tls(tls) => tls.session.writer().write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Tcp(_) => Ok(()),
+            Wire::Tls(tls) => tls.flush(),
+        }
+    }
+}
 
 /// Sends `request` and reads one answer; says too how many bytes have come after it.
 fn exchange(
-    wire: &mut dyn Wire,
+    wire: &mut Wire,
     request: &[u8],
     mut decoder: Decoder,
 ) -> Result<(Response, usize), Trouble> {
@@ -433,7 +479,7 @@ struct Tcp {
     deadline: Instant,
 }
 
-impl Read for Tcp {
+impl Tcp {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             self.stream.set_read_timeout(Some(left(self.deadline)?))?;
@@ -443,14 +489,8 @@ impl Read for Tcp {
             }
         }
     }
-}
 
-impl Write for Tcp {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             self.stream.set_write_timeout(Some(left(self.deadline)?))?;
             match self.stream.write_vectored(slices) {
@@ -458,10 +498,6 @@ impl Write for Tcp {
                 result => return result,
             }
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -477,32 +513,13 @@ fn is_to_be_repeated(error: &io::Error) -> bool {
 /// one packet with the last message of the handshake.
 struct Tls {
     session: ClientConnection,
-    wire: Box<dyn Wire>,
+    wire: Wire,
     ca_bundle: Option<CaBundle>,
     /// Whether application data may have left.
     sent: bool,
 }
 
 impl Tls {
-    /// Tells the server that nothing follows (RFC 8446, section 6.1). The answer is here: a failure is no matter.
-    fn close(mut self) {
-        self.session.send_close_notify();
-        self.flush().ok();
-    }
-
-    /// Takes in what the server sent; `false` at its end.
-    fn receive(&mut self) -> io::Result<bool> {
-        let length = self.session.read_tls(&mut self.wire)?;
-        if let Err(error) = self.session.process_new_packets() {
-            self.flush().ok(); // The alert that says why.
-            return Err(explain(&error, self.ca_bundle.as_ref()));
-        }
-        self.flush()?;
-        Ok(length > 0)
-    }
-}
-
-impl Read for Tls {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
@@ -525,11 +542,16 @@ impl Read for Tls {
             return Err(TlsError { why, hint: None }.into());
         }
     }
-}
 
-impl Write for Tls {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.session.writer().write(bytes)
+    /// Takes in what the server sent; `false` at its end.
+    fn receive(&mut self) -> io::Result<bool> {
+        let length = self.session.read_tls(&mut self.wire)?;
+        if let Err(error) = self.session.process_new_packets() {
+            self.flush().ok(); // The alert that says why.
+            return Err(explain(&error, self.ca_bundle.as_ref()));
+        }
+        self.flush()?;
+        Ok(length > 0)
     }
 
     fn flush(&mut self) -> io::Result<()> {
