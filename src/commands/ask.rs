@@ -5,7 +5,7 @@
 //! made, so that a crash can only make it rarer; a lock held all the while keeps a second one away. Only a session that
 //! has truly ended is asked for: the network must answer before anybody is bothered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cli::Options;
 use crate::commands::login;
@@ -18,6 +18,7 @@ use crate::error::{Error, Exit};
 use crate::format::text::{self, clean};
 use crate::format::time::{Timestamp, span};
 use crate::sso::plan::{self, Decision, State};
+use crate::sso::token::Fingerprint;
 use crate::sso::{estimate, history::History};
 use crate::system::env::{self, Env, Login, Settings};
 use crate::system::files::{self, Durable};
@@ -39,17 +40,38 @@ pub struct Findings {
     pub wrong: Vec<(String, String)>,
 }
 
-/// Takes note of sign-ins by other tools: a refresh token that this program knew, and now another one.
-pub fn notice_sign_ins(store: &Store, survey: &Survey) {
+/// Takes note of sign-ins by other tools: a refresh token that this program knew, and now another one, which is not one
+/// of those that it has just `adopted` from an interrupted run of its own. And of tokens that work, whoever was asked for
+/// them.
+pub fn notice_sign_ins(store: &Store, survey: &Survey, adopted: &[Fingerprint]) {
     for known in survey.known() {
+        let name = known.session.name.as_str();
+        let works = matches!(known.state, State::Fresh | State::Due);
+        if works && known.history.asked > 0 {
+            remember(store, name, |history| {
+                history.last_asked = None;
+                history.asked = 0;
+            });
+        }
         let Some(there) = known.signed_in_elsewhere else {
             continue;
         };
+        // Another run may be between its rename and its note of it.
+        let Ok(Some(_held)) = store.lock(name, Instant::now()) else {
+            continue;
+        };
+        if adopted.contains(&there) {
+            remember(store, name, |history| history.stored = Some(there));
+            continue;
+        }
         let inherited = estimate::began(&known.history).filter(|_| {
             known.history.refused.is_none() && known.estimate.is_some_and(|end| end.at > known.now)
         });
         let needs_another = matches!(known.decision, Decision::SignIn(_));
-        remember(store, &known.session.name, |history| {
+        remember(store, name, |history| {
+            if history.stored == Some(there) {
+                return; // that note has been made since this run read its memory
+            }
             estimate::note_sign_in(history, known.now, inherited);
             history.stored = Some(there);
             if !needs_another {
@@ -65,9 +87,9 @@ pub fn notice_sign_ins(store: &Store, survey: &Survey) {
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn at_terminal(env: &Env, settings: &Settings, checked: &[String]) -> Result<bool, Error> {
+pub fn at_terminal(env: &Env, checked: &[String]) -> Result<bool, Error> {
     let store = Store::new(env);
-    let survey = look(env, settings, &store)?;
+    let survey = look(env, &env.settings()?, &store)?;
     let desk = Desk::new(env, &store, &survey);
     let mut is_done = true;
     for known in ended(&survey, checked) {

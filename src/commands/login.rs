@@ -27,6 +27,8 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
 /// # Errors
 /// As `Desk::sign_in`.
 pub fn here(env: &Env, desk: &Desk, session: &SsoSession, way: Way) -> Result<Exit, Error> {
+    // Nobody is asked for it meanwhile. Whoever is being asked already may sign in here all the same.
+    let _held = desk.store.ask_lock(&session.name);
     let ended = desk.sign_in(
         session,
         Person {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::cli::Options;
 use crate::commands::output::{self, Mark, Paint};
 use crate::commands::store::{Store, Stored};
-use crate::commands::survey::{self, Known, Survey};
+use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::json;
 use crate::format::text::{self, clean};
 use crate::format::url::Url;
-use crate::sso::config::SsoSession;
+use crate::sso::config::{Region, SsoSession};
 use crate::sso::endpoint::Service;
 use crate::sso::oidc::{self, Reply};
 use crate::sso::token::{CachedToken, Secret};
@@ -32,29 +32,21 @@ const LOCK_MAX: Duration = Duration::from_secs(5);
 const CREDENTIALS_MAX: u64 = 1024 * 1024;
 
 /// # Errors
-/// The session is not known, or a file could not be removed.
+/// The session is not known. What goes wrong with one session is complained about and stops no other.
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let settings = env.settings()?;
     let store = Store::new(env);
     let survey = survey::survey(env, &settings, &store, env::now(), false)?;
-    let sessions: Vec<&SsoSession> = match options.all {
-        true if options.argument.is_some() => {
+    let name = options.argument.as_deref();
+    let chosen: Vec<&Sighting> = match (options.all, name) {
+        (true, Some(_)) => {
             return Err(Error::usage(
                 "wrong command line",
                 "logout takes a NAME or --all, not both",
             ));
         }
-        true => {
-            let sessions = survey.sessions.iter();
-            sessions
-                .filter_map(|sighting| sighting.session().ok())
-                .collect()
-        }
-        false => vec![survey::pick(
-            &survey,
-            options.argument.as_deref(),
-            "sign out of",
-        )?],
+        (true, None) => survey.sessions.iter().collect(),
+        (false, name) => vec![survey::pick_any(&survey, name, "sign out of")?],
     };
     let run = Run {
         env,
@@ -64,8 +56,11 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
         client: Client::new(survey::network(env, &survey)),
     };
     let mut exit = Exit::Ok;
-    for session in &sessions {
-        exit = exit.max(run.sign_out(session, &sessions)?);
+    for sighting in &chosen {
+        exit = exit.max(run.sign_out(sighting, &chosen).unwrap_or_else(|error| {
+            output::complain(&error.to_string());
+            error.exit()
+        }));
     }
     if options.all {
         let count = clear_role_credentials(env)?;
@@ -90,16 +85,29 @@ struct Run<'a> {
     client: Client,
 }
 
+/// What became of the portal's session.
+#[derive(Clone, Copy)]
+enum AtPortal {
+    Ended,
+    /// It was over before.
+    WasOver,
+    /// Nothing that is here could end it, and why.
+    Untold(&'static str),
+}
+
 impl Run<'_> {
     /// Signs out of one of `chosen`.
-    fn sign_out(&self, session: &SsoSession, chosen: &[&SsoSession]) -> Result<Exit, Error> {
-        let name = session.name.as_str();
-        let held = self.store.lock(name, Instant::now() + LOCK_MAX)?;
-        let path = self.store.token_path(name);
-        let found = self.store.read(&path);
-        let ended = match &found {
-            Stored::Token { token, .. } => self.end_session(session, token),
-            _ => Ok(()),
+    fn sign_out(&self, sighting: &Sighting, chosen: &[&Sighting]) -> Result<Exit, Error> {
+        let name = sighting.name();
+        // Without the lock the token goes all the same: a run that is at it copes with that.
+        let held = self.store.lock(name, Instant::now() + LOCK_MAX);
+        let is_free = matches!(held, Ok(Some(_)));
+        let found = self.store.read(&self.store.token_path(name));
+        let at_portal = match (&found, sighting.session()) {
+            (Stored::Token { token }, Ok(session)) => self.end_session(session, token, is_free),
+            (Stored::Absent, _) => Ok(AtPortal::WasOver),
+            (_, Err(_)) => Ok(AtPortal::Untold("the config does not say where it is")),
+            _ => Ok(AtPortal::Untold("the token file could not be read")),
         };
         self.store.remove_token(name)?;
         drop(held);
@@ -111,11 +119,24 @@ impl Run<'_> {
             return Ok(Exit::Ok);
         }
         self.forget(name);
-        match ended {
-            Ok(()) => {
-                let others = self.end_others(session, chosen);
-                let mark = mark.mark(Mark::Good);
-                output::print(&format!("  {mark} Signed out of {shown}\n"))?;
+        match at_portal {
+            Ok(at_portal) => {
+                let (mark, told) = match at_portal {
+                    AtPortal::Ended => (mark.mark(Mark::Good), String::new()),
+                    AtPortal::WasOver => {
+                        let told = "; its session was over already".to_string();
+                        (mark.mark(Mark::Good), told)
+                    }
+                    AtPortal::Untold(why) => {
+                        let told = format!(", but the portal could not be told: {why}");
+                        (mark.mark(Mark::Soon), told)
+                    }
+                };
+                output::print(&format!("  {mark} Signed out of {shown}{told}\n"))?;
+                let others = match (at_portal, sighting.session()) {
+                    (AtPortal::Ended, Ok(session)) => self.end_others(session, chosen),
+                    _ => Vec::new(),
+                };
                 if !others.is_empty() {
                     let others = others.join(", ");
                     output::print(&format!(
@@ -140,26 +161,44 @@ impl Run<'_> {
     }
 
     /// Ends the portal's session. An access token that has expired cannot; a fresh one is asked for then, and used for
-    /// nothing else.
-    fn end_session(&self, session: &SsoSession, token: &CachedToken) -> Result<(), String> {
-        let url = |service| {
+    /// nothing else, unless another run is at the same refresh token this moment (`is_free`).
+    fn end_session(
+        &self,
+        session: &SsoSession,
+        token: &CachedToken,
+        is_free: bool,
+    ) -> Result<AtPortal, String> {
+        let url = |session: &SsoSession, service| {
             survey::endpoint(self.env, self.survey, session, service).map_err(|error| error.line())
         };
-        let portal = url(Service::Portal)?;
+        // The portal is where the token was granted, as for the AWS CLI.
+        let granted_in = token.region.as_deref().and_then(Region::parse);
+        let there = SsoSession {
+            region: granted_in.unwrap_or_else(|| session.region.clone()),
+            ..session.clone()
+        };
+        let portal = url(&there, Service::Portal)?;
         if self.ask_portal(&portal, &token.access_token)? {
-            return Ok(());
+            return Ok(AtPortal::Ended);
         }
         let Ok(renewal) = &token.renewal else {
-            return Ok(()); // Expired, and nothing renews it: there is nothing left to end.
+            return Ok(AtPortal::Untold("the token had expired"));
         };
-        let request = oidc::refresh_request(&url(Service::Oidc)?, renewal);
+        if !is_free {
+            return Err("another run is refreshing it".to_string());
+        }
+        let request = oidc::refresh_request(&url(session, Service::Oidc)?, renewal);
         let response = self
             .client
             .send(&request, Instant::now() + REQUEST_MAX)
             .map_err(|failure| failure.why)?;
         match oidc::token_reply(&response) {
-            Reply::Granted(grant) => self.ask_portal(&portal, &grant.access_token).map(|_| ()),
-            Reply::Ended(_) => Ok(()),
+            Reply::Granted(grant) => match self.ask_portal(&portal, &grant.access_token)? {
+                true => Ok(AtPortal::Ended),
+                false => Err("the portal does not take its token".to_string()),
+            },
+            Reply::Ended(refusal) if refusal.is_about_client() => Err(refusal.to_string()),
+            Reply::Ended(_) => Ok(AtPortal::WasOver),
             Reply::SlowDown(refusal) | Reply::Wrong(refusal) => Err(refusal.to_string()),
             Reply::TryLater { why } => Err(why),
         }
@@ -180,13 +219,13 @@ impl Run<'_> {
     }
 
     /// The names of the sessions that have ended with this one. Their next refusal counts as signed out.
-    fn end_others(&self, session: &SsoSession, chosen: &[&SsoSession]) -> Vec<String> {
+    fn end_others(&self, session: &SsoSession, chosen: &[&Sighting]) -> Vec<String> {
         let is_other = |known: &&Known| {
             known.is_same_portal(session)
                 && known.token.is_some()
                 && chosen
                     .iter()
-                    .all(|chosen| chosen.name != known.session.name)
+                    .all(|chosen| chosen.name() != known.session.name)
         };
         let others = self.survey.known().filter(is_other);
         others

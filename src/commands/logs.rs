@@ -12,7 +12,7 @@ const LINES: usize = 50;
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let journal = Journal::new(&env.data_folder());
     let lines = journal.last_lines(options.lines.unwrap_or(LINES))?;
-    if lines.is_empty() && !options.follow {
+    if lines.is_empty() && options.lines != Some(0) && !options.follow {
         output::complain(&format!(
             "nothing has been logged yet in {}",
             journal.path().display()

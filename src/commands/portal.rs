@@ -7,7 +7,7 @@ use crate::commands::sign_in::{Desk, cannot};
 use crate::commands::survey;
 use crate::error::Error;
 use crate::format::http::{Method, Request};
-use crate::format::text::clean;
+use crate::format::text::{clean, word};
 use crate::format::url::{Scheme, Url};
 use crate::sso::config::{Region, SsoSession};
 use crate::sso::endpoint::Service;
@@ -161,8 +161,15 @@ impl Desk<'_> {
             Prepared::Refused(refusal) => return Err(cannot(session, refusal)),
             Prepared::TryLater { why } => return Err(cannot(session, why)),
         };
-        files::make_folder(self.store.cache())?;
-        files::replace(&path, &purpose.to_bytes(&client), 0o600, Durable::Soon)?;
+        // Only for next time: two sign-ins at once may get into each other's way here.
+        let kept = files::make_folder(self.store.cache())
+            .and_then(|()| files::replace(&path, &purpose.to_bytes(&client), 0o600, Durable::Soon));
+        if let Err(error) = kept {
+            self.log(
+                &session.name,
+                &format!("registration-not-kept why={}", word(&error.line())),
+            );
+        }
         Ok(client)
     }
 

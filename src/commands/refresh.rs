@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Options;
 use crate::commands::ask::{self, Findings};
 use crate::commands::output::{self, Mark, Paint};
-use crate::commands::store::{Store, Stored};
+use crate::commands::store::{Settled, Store, Stored};
 use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::text::{self, clean, width};
@@ -126,10 +126,10 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let journal = Journal::new(&env.data_folder());
     let checked = check(env, options, &journal, started);
     if options.dry_run {
-        return checked.map(|summary| summary.exit);
+        return checked.map(|checked| checked.summary.exit);
     }
     let summary = match &checked {
-        Ok(summary) => *summary,
+        Ok(checked) => checked.summary,
         Err(error) => {
             // A job that cannot even begin must leave a trace, because nobody sees its standard error.
             note(&journal, &format!("failed {}", text::word(&error.line())));
@@ -153,7 +153,26 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
         milliseconds(started.elapsed())
     );
     note(&journal, &line);
-    checked.map(|summary| summary.exit)
+    match checked?.at_terminal {
+        Some(ended) if ask::at_terminal(env, &ended.checked)? => Ok(ended.rest),
+        _ => Ok(summary.exit),
+    }
+}
+
+/// What a check leads to.
+#[derive(Debug)]
+struct Checked {
+    summary: Summary,
+    /// There are sessions to sign in to, and somebody sits at the terminal.
+    at_terminal: Option<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    /// The sessions that were checked.
+    checked: Vec<String>,
+    /// The exit status of all that need no person.
+    rest: Exit,
 }
 
 /// What the closing line of the log says.
@@ -169,20 +188,21 @@ fn check(
     options: &Options,
     journal: &Journal,
     started: Instant,
-) -> Result<Summary, Error> {
+) -> Result<Checked, Error> {
     let settings = env.settings()?;
     let store = Store::new(env);
     let now = env::now();
-    if !options.dry_run {
-        settle_left_overs(&store, journal)?;
-    }
+    let adopted = match options.dry_run {
+        true => Vec::new(),
+        false => settle_left_overs(&store, journal)?,
+    };
     let mut survey = survey::survey(env, &settings, &store, now, options.force)?;
     if !options.scheduled {
         output::warn(&survey.warnings);
     }
     choose(&mut survey, &options.sessions)?;
     if !options.dry_run {
-        ask::notice_sign_ins(&store, &survey);
+        ask::notice_sign_ins(&store, &survey, &adopted);
     }
 
     let known: Vec<&Known> = survey.sessions.iter().filter_map(due).collect();
@@ -195,7 +215,7 @@ fn check(
             client: Client::new(survey::network(env, &survey)),
             is_scheduled: options.scheduled,
             interval: settings.interval * MINUTE,
-            ends: started + RUN_MAX,
+            ends: started + run_max(),
         };
         reports = refresh_all(&run, &survey, &known);
     }
@@ -215,7 +235,10 @@ fn check(
     let mut reports = reports.into_iter();
     for sighting in &survey.sessions {
         let report = due(sighting).and_then(|_| reports.next()).flatten();
-        let exit = exit(sighting, report.as_ref());
+        let exit = match report {
+            None if !options.dry_run && is_left_alone(sighting) => Exit::Failed,
+            _ => exit(sighting, report.as_ref()),
+        };
         summary.exit = summary.exit.max(exit);
         if exit != Exit::SignIn {
             rest = rest.max(exit);
@@ -245,16 +268,22 @@ fn check(
                 &format!("not-asked why={}", text::word(&error.line())),
             );
         }
-        return Ok(summary);
+        return Ok(Checked {
+            summary,
+            at_terminal: None,
+        });
     }
     let terminal = env::terminal();
     let asks = login == Login::Browser && terminal.input && terminal.output && !options.dry_run;
     output::print(&page.text(&survey, asks))?;
-    if asks && summary.exit == Exit::SignIn && ask::at_terminal(env, &settings, &findings.checked)?
-    {
-        summary.exit = rest;
-    }
-    Ok(summary)
+    let ended = Ended {
+        checked: findings.checked,
+        rest,
+    };
+    Ok(Checked {
+        summary,
+        at_terminal: Some(ended).filter(|_| asks && summary.exit == Exit::SignIn),
+    })
 }
 
 impl Findings {
@@ -281,53 +310,40 @@ fn note(journal: &Journal, line: &str) {
     }
 }
 
-/// Settles what crashed runs left before anything is read: a token that was paid for must not be overlooked.
+/// Settles what crashed runs left before anything is read: a token that was paid for must not be overlooked. Returns
+/// the refresh tokens that were adopted.
 ///
 /// # Errors
 /// The cache cannot be listed.
-fn settle_left_overs(store: &Store, journal: &Journal) -> Result<(), Error> {
+fn settle_left_overs(store: &Store, journal: &Journal) -> Result<Vec<Fingerprint>, Error> {
+    let mut adopted = Vec::new();
     for left_over in store.left_overs()? {
         let done = match store.settle(&left_over) {
-            Ok(None) => continue,
-            Ok(Some(done)) => done.to_string(),
+            Ok(Settled::Nothing) => continue,
+            Ok(Settled::Removed) => "removed what an interrupted run left".to_string(),
+            Ok(Settled::Adopted(fingerprint)) => {
+                adopted.extend(fingerprint);
+                "adopted the token of an interrupted run".to_string()
+            }
             Err(error) => error.line(),
         };
         note(journal, &format!("left-over {}", text::word(&done)));
     }
-    Ok(())
+    Ok(adopted)
 }
 
 /// Leaves only the sessions that were named, where any were.
+///
+/// # Errors
+/// There is none of such a name.
 fn choose(survey: &mut Survey, names: &[String]) -> Result<(), Error> {
     for name in names {
-        if !survey
-            .sessions
-            .iter()
-            .any(|sighting| sighting.name() == name)
-        {
-            let known: Vec<String> = survey
-                .sessions
-                .iter()
-                .map(|sighting| clean(&output::shell_word(sighting.name())))
-                .collect();
-            let error = Error::usage(
-                format!("cannot refresh {}", clean(name)),
-                format!(
-                    "{} has no such sso-session",
-                    clean(&survey.config_path.to_string_lossy())
-                ),
-            );
-            return Err(match known.is_empty() {
-                true => error.hint("it has no sso-session at all; `aws configure sso` makes one"),
-                false => error.hint(format!("it has: {}", known.join(", "))),
-            });
-        }
+        survey::pick_any(survey, Some(name), "refresh")?;
     }
-    if !names.is_empty() {
-        survey
-            .sessions
-            .retain(|sighting| names.iter().any(|name| name == sighting.name()));
-    }
+    let is_chosen = |sighting: &Sighting| names.iter().any(|name| name == sighting.name());
+    survey
+        .sessions
+        .retain(|sighting| names.is_empty() || is_chosen(sighting));
     Ok(())
 }
 
@@ -484,11 +500,13 @@ fn refresh_one(
                 None => Outcome::SignedOut,
             });
         }
-        Asked::Refused => {
+        Asked::Refused { ends_session } => {
             room.discard();
+            let was_logged_out = history.logged_out == Some(spent);
+            // How long a session lives is not to be learned from one that was ended by hand or lost its client.
             let due_at = token.expires_at.plus(-policy.threshold);
+            let due_at = Some(due_at).filter(|_| ends_session && !was_logged_out);
             remember_refusal(run, name, spent, due_at);
-            let was_logged_out = history.logged_out.as_ref() == Some(&spent);
             return Ok(if was_logged_out {
                 Outcome::SignedOut
             } else {
@@ -523,7 +541,10 @@ enum Asked {
     Granted(Grant, Timestamp),
     /// Somebody else changed the file meanwhile (`None`: removed it).
     Changed(Option<Box<CachedToken>>),
-    Refused,
+    Refused {
+        /// Else it is the client registration that the service does not know any more.
+        ends_session: bool,
+    },
     Failed {
         why: String,
         pause: Pause,
@@ -559,12 +580,17 @@ fn ask(
     let mut unsent = UNSENT_PAUSES.iter();
     let mut may_slow_down = true;
     loop {
+        // A refresh token is not spent where there would be no time to take in what it buys.
+        let deadline = Instant::now() + REQUEST_MAX;
+        if deadline > run.ends {
+            return Asked::Failed {
+                why: "this run has no time left for it".to_string(),
+                pause: Pause::None,
+            };
+        }
         *attempts += 1;
         let asked_at = env::now();
-        let reply = match run
-            .client
-            .send(&request, run.ends.min(Instant::now() + REQUEST_MAX))
-        {
+        let reply = match run.client.send(&request, deadline) {
             Ok(response) => oidc::token_reply(&response),
             Err(failure) if failure.sent => Reply::TryLater { why: failure.why },
             Err(failure) => {
@@ -597,7 +623,7 @@ fn ask(
                     why: refusal.to_string(),
                 };
             }
-            Reply::Ended(_) => {
+            Reply::Ended(refusal) => {
                 // Somebody else may have spent this refresh token and be about to write what it bought.
                 for pause in [Duration::ZERO, REFUSED_PAUSE] {
                     std::thread::sleep(pause);
@@ -605,7 +631,9 @@ fn ask(
                         return Asked::Changed(there);
                     }
                 }
-                return Asked::Refused;
+                return Asked::Refused {
+                    ends_session: !refusal.is_about_client(),
+                };
             }
             Reply::SlowDown(refusal) => {
                 let why = refusal.to_string();
@@ -759,6 +787,7 @@ fn remember_success(run: &Run, name: &str, old: &CachedToken, grant: &Grant, ask
         history.pause = 0;
         history.last_failure = None;
         history.refused = None;
+        history.logged_out = None;
         history.last_asked = None;
         history.asked = 0;
         history.wrong_told = None;
@@ -768,19 +797,24 @@ fn remember_success(run: &Run, name: &str, old: &CachedToken, grant: &Grant, ask
 fn remember_failure(run: &Run, name: &str, pause: Pause) {
     remember(run, name, |history| {
         history.last_failure = Some(env::now());
-        history.failures += 1;
         history.pause = match pause {
             Pause::None => 0,
             Pause::Fixed(seconds) => seconds,
-            Pause::Growing => plan::back_off(history.failures),
+            Pause::Growing => {
+                history.failures += 1;
+                plan::back_off(history.failures)
+            }
         };
     });
 }
 
-fn remember_refusal(run: &Run, name: &str, spent: Fingerprint, due_at: Timestamp) {
+/// `due_at`: since when the end of a session could be seen, where this was one.
+fn remember_refusal(run: &Run, name: &str, spent: Fingerprint, due_at: Option<Timestamp>) {
     remember(run, name, |history| {
         let now = env::now();
-        estimate::note_refusal(history, now, due_at, run.interval);
+        if let Some(due_at) = due_at {
+            estimate::note_refusal(history, now, due_at, run.interval);
+        }
         history.last_failure = Some(now);
         history.refused = Some(spent);
         history.failures = 0;
@@ -801,6 +835,16 @@ fn sleep(run: &Run, pause: Duration) -> bool {
     }
     std::thread::sleep(pause);
     true
+}
+
+fn run_max() -> Duration {
+    #[cfg(debug_assertions)]
+    if let Some(Ok(seconds)) =
+        env::var("AWS_SSO_REFRESH_RUN_SECONDS").map(|text| text.to_string_lossy().parse())
+    {
+        return Duration::from_secs(seconds); // tests of a run's end are not to take a minute
+    }
+    RUN_MAX
 }
 
 fn milliseconds(took: Duration) -> u64 {
@@ -855,6 +899,12 @@ fn log_line(name: &str, report: &Report) -> String {
             text::word(why)
         ),
     }
+}
+
+/// Whether a refresh is due that the failures of earlier runs put off.
+fn is_left_alone(sighting: &Sighting) -> bool {
+    matches!(sighting, Sighting::Known(known)
+        if matches!(known.decision, Decision::BackOff { .. }) && known.state != State::Fresh)
 }
 
 fn exit(sighting: &Sighting, report: Option<&Report>) -> Exit {

@@ -308,9 +308,8 @@ impl<'a> Desk<'a> {
         let mut waiting = Waiting::new(person, ends);
         loop {
             match polled {
-                Polled::Granted(grant, asked_at) => {
+                Polled::Granted(grant, asked_at, _held) => {
                     waiting.person.screen.clear();
-                    let _held = self.lock(session)?;
                     let room = self.make_room(session, &device.device_code)?;
                     return self
                         .keep(session, portal, client, &grant, asked_at, room)
@@ -348,6 +347,10 @@ impl<'a> Desk<'a> {
         request: &Request,
         pause: &mut i64,
     ) -> Result<Polled, Error> {
+        // Held already when the token arrives. A run that is at it ends within a minute: the next look finds it gone.
+        let Some(held) = self.store.lock(&session.name, Instant::now())? else {
+            return Ok(Polled::Pending);
+        };
         let asked_at = env::now();
         let sent = self.client.send(request, Instant::now() + REQUEST_MAX);
         let Ok(response) = sent else {
@@ -356,7 +359,7 @@ impl<'a> Desk<'a> {
             return Ok(Polled::Pending);
         };
         match oidc::token_reply(&response) {
-            Reply::Granted(grant) => Ok(Polled::Granted(grant, asked_at)),
+            Reply::Granted(grant) => Ok(Polled::Granted(grant, asked_at, held)),
             Reply::TryLater { .. } => Ok(Polled::Pending),
             Reply::SlowDown(_) => {
                 *pause += SLOWER;
@@ -438,8 +441,17 @@ impl<'a> Desk<'a> {
         let region = portal.region.as_str();
         let bytes = token::of_sign_in(&session.start_url, region, client, grant, asked_at);
         put_down(&mut room, &bytes)?;
-        while again(|| room.commit())? == Commit::Vanished {
+        for attempt in 1.. {
+            if again(|| room.commit())? == Commit::Done {
+                break;
+            }
             // `aws sso logout` removes whatever holds an access token; this sign-in came after it.
+            if attempt == ATTEMPTS {
+                return Err(cannot(
+                    session,
+                    "something keeps removing the new token file",
+                ));
+            }
             room = files::make_room(room.path, room.target, ROOM)?;
             put_down(&mut room, &bytes)?;
         }
@@ -502,7 +514,8 @@ impl<'a> Desk<'a> {
 /// What a poll found.
 enum Polled {
     Pending,
-    Granted(Grant, Timestamp),
+    /// What was asked for at that time, under the session's lock.
+    Granted(Grant, Timestamp, files::Lock),
     ClientRefused(String),
 }
 

@@ -14,8 +14,11 @@ use crate::sso::plan::{self, Decision, State};
 use crate::system::env::{self, Env, Settings};
 use crate::system::journal::Journal;
 
+/// A legacy profile's name, and when its token expires.
+type Legacy = (String, Result<Option<Timestamp>, String>);
+
 /// # Errors
-/// A variable or the config is wrong, or the cache cannot be read.
+/// A variable or the config is wrong.
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let here = env.settings()?;
     let daemon = daemon::look(env);
@@ -23,7 +26,7 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let store = Store::new(env);
     let now = env::now();
     let survey = survey::survey(env, &settings, &store, now, false)?;
-    let legacy: Vec<(String, Option<Timestamp>)> = survey
+    let legacy: Vec<Legacy> = survey
         .legacy_profiles
         .iter()
         .map(|profile| (profile.name.clone(), survey::legacy_expiry(&store, profile)))
@@ -45,7 +48,7 @@ fn page(
     env: &Env,
     settings: &Settings,
     survey: &Survey,
-    legacy: &[(String, Option<Timestamp>)],
+    legacy: &[Legacy],
     daemon: &Daemon,
 ) -> String {
     let paint = Paint::for_output(env);
@@ -70,8 +73,9 @@ fn page(
         text.push_str("\nLegacy profiles (never refreshed; move them to an sso-session with `aws configure sso`):\n\n");
         for (name, expires_at) in legacy {
             let told = match expires_at {
-                Some(expires_at) => survey::remaining(expires_at.since(survey.now)),
-                None => "signed out".to_string(),
+                Ok(Some(expires_at)) => survey::remaining(expires_at.since(survey.now)),
+                Ok(None) => "signed out".to_string(),
+                Err(why) => format!("unreadable token file: {}", clean(why)),
             };
             output::line(&mut text, &paint.mark(Mark::Idle), name, widest, &told);
         }
@@ -181,7 +185,7 @@ fn json(
     env: &Env,
     settings: &Settings,
     survey: &Survey,
-    legacy: &[(String, Option<Timestamp>)],
+    legacy: &[Legacy],
     daemon: &Daemon,
 ) -> String {
     let text = |value: Option<&str>| value.map_or(RawJson::null(), RawJson::string);
@@ -232,10 +236,11 @@ fn json(
     let legacy: Vec<RawJson> = legacy
         .iter()
         .map(|(name, expires_at)| {
+            let expires_at = expires_at.as_ref().ok().copied().flatten();
             RawJson::object(&[
                 Member::new("name", RawJson::string(name)),
-                Member::new("expiresAt", time(*expires_at)),
-                Member::new("remainingSeconds", left(*expires_at)),
+                Member::new("expiresAt", time(expires_at)),
+                Member::new("remainingSeconds", left(expires_at)),
             ])
         })
         .collect();

@@ -36,6 +36,15 @@ pub enum Stored {
     Unusable(String),
 }
 
+/// What became of a left-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the token file now, with this refresh token.
+    Adopted(Option<Fingerprint>),
+    Removed,
+    Nothing,
+}
+
 /// The folders that matter, and the names in them.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -85,13 +94,13 @@ impl Store {
     /// # Errors
     /// The lock file cannot be made.
     pub fn ask_lock(&self, name: &str) -> Result<Option<Lock>, Error> {
-        files::make_folder(&self.data)?;
+        files::make_private_folder(&self.data)?;
         let path = self.data.join(format!("locks/{}.ask", key_of(name)));
         files::lock(&path, Instant::now())
     }
 
     fn lock_key(&self, key: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
-        files::make_folder(&self.data)?;
+        files::make_private_folder(&self.data)?;
         files::lock(&self.data.join(format!("locks/{key}.lock")), deadline)
     }
 
@@ -156,14 +165,14 @@ impl Store {
         Ok(found)
     }
 
-    /// Settles one left-over under its session's lock; one that another run is using is left to it. Says what was done.
+    /// Settles one left-over under its session's lock; one that another run is using is left to it.
     ///
     /// # Errors
     /// It had to be moved or removed and could not be.
-    pub fn settle(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+    pub fn settle(&self, left_over: &LeftOver) -> Result<Settled, Error> {
         match self.lock_key(&left_over.key, Instant::now())? {
             Some(_held) => self.settle_locked(left_over),
-            None => Ok(None),
+            None => Ok(Settled::Nothing),
         }
     }
 
@@ -171,21 +180,27 @@ impl Store {
     ///
     /// # Errors
     /// As `settle`.
-    pub fn settle_locked(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+    pub fn settle_locked(&self, left_over: &LeftOver) -> Result<Settled, Error> {
         let target = self.cache.join(format!("{}.json", left_over.key));
         match self.read(&target) {
             // Somebody is writing it, or something is wrong with it: what the left-over is worth cannot be told.
-            Stored::Unparsable(_) | Stored::Unusable(_) => Ok(None),
-            Stored::Token { token }
-                if token.refresh_fingerprint().as_ref() == Some(&left_over.spent) =>
-            {
+            Stored::Unparsable(_) | Stored::Unusable(_) => Ok(Settled::Nothing),
+            Stored::Token { token } if token.refresh_fingerprint() == Some(left_over.spent) => {
                 match self.read_once(&left_over.path) {
-                    Stored::Token { .. } => {
-                        files::rename(&left_over.path, &files::resolve(&target))?;
-                        Ok(Some("adopted the token of an interrupted run"))
+                    // A service that gives the same refresh token again leaves it to the times to tell which is newer:
+                    // another tool may have refreshed since.
+                    Stored::Token { token: kept }
+                        if kept.refresh_fingerprint() == Some(left_over.spent)
+                            && kept.expires_at <= token.expires_at =>
+                    {
+                        self.remove(left_over)
+                    }
+                    Stored::Token { token: kept } => {
+                        files::adopt(&left_over.path, &files::resolve(&target))?;
+                        Ok(Settled::Adopted(kept.refresh_fingerprint()))
                     }
                     Stored::Unparsable(_) | Stored::Unusable(_) => self.remove(left_over),
-                    Stored::Absent => Ok(None),
+                    Stored::Absent => Ok(Settled::Nothing),
                 }
             }
             Stored::Token { .. } | Stored::Absent => self.remove(left_over),
@@ -197,9 +212,9 @@ impl Store {
         left_over(path.parent()?, path.file_name()?.to_str()?)
     }
 
-    fn remove(&self, left_over: &LeftOver) -> Result<Option<&'static str>, Error> {
+    fn remove(&self, left_over: &LeftOver) -> Result<Settled, Error> {
         files::remove(&left_over.path)?;
-        Ok(Some("removed what an interrupted run left"))
+        Ok(Settled::Removed)
     }
 
     /// Removes a session's token file, the real file behind a link too, and every left-over `.new` of it.
@@ -250,7 +265,7 @@ impl Store {
         durable: Durable,
         change: impl FnOnce(&mut History),
     ) -> Result<(), Error> {
-        files::make_folder(&self.data)?;
+        files::make_private_folder(&self.data)?;
         let path = self.data.join("sessions.json");
         let lock = self.data.join("locks/sessions.lock");
         let Some(_held) = files::lock(&lock, Instant::now() + HISTORY_WAIT)? else {

@@ -132,6 +132,8 @@ pub fn read_config(env: &Env) -> Result<ConfigFile, Error> {
     let text = match files::read(&path, CONFIG_MAX) {
         Found::Nothing => Vec::new(),
         Found::Bytes(bytes) => bytes,
+        // `/dev/null`, say, as for botocore: no config.
+        Found::Unusable(_) if path.metadata().is_ok_and(|found| !found.is_file()) => Vec::new(),
         Found::Unusable(why) => {
             return Err(Error::usage(
                 format!("cannot read {}", clean(&path.to_string_lossy())),
@@ -282,14 +284,13 @@ fn config_warnings(env: &Env, config: &Config, path: &Path) -> Vec<String> {
         .iter()
         .map(|warning| format!("{path}:{}: {}", warning.line, clean(&warning.text)))
         .collect();
-    let is_named = env
-        .get("AWS_PROFILE")
-        .or_else(|| env.get("AWS_DEFAULT_PROFILE"))
-        .is_some();
-    if is_named && !config.profile.found {
+    let named_by = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+    if let Some(named_by) = named_by.into_iter().find(|name| env.get(name).is_some())
+        && !config.profile.found
+    {
         let name = clean(&config.profile.name);
         warnings.push(format!(
-            "the profile {name} (AWS_PROFILE) is not in {path}; its settings are not used"
+            "the profile {name} ({named_by}) is not in {path}; its settings are not used"
         ));
     }
     warnings
@@ -462,15 +463,32 @@ pub fn sign_in_command(name: &str) -> String {
     format!("aws-sso-refresh login {}", clean(&output::shell_word(name)))
 }
 
-/// The session of that name; without a name the only one there is. `verb` is what was to be done with it.
+/// As `pick_any`.
 ///
 /// # Errors
-/// There is none of that name, more than one to choose from, or it is misconfigured.
+/// As `pick_any`, or it is misconfigured.
 pub fn pick<'a>(
     survey: &'a Survey,
     name: Option<&str>,
     verb: &str,
 ) -> Result<&'a SsoSession, Error> {
+    pick_any(survey, name, verb)?.session().map_err(|wrong| {
+        let what = format!("cannot {verb} {}", clean(&wrong.name));
+        let path = clean(&survey.config_path.to_string_lossy());
+        let Mistake { line, why } = &wrong.mistake;
+        Error::usage(what, format!("{path}, line {line}: {}", clean(why)))
+    })
+}
+
+/// The session of that name; without a name the only one there is. `verb` is what was to be done with it.
+///
+/// # Errors
+/// There is none of that name, or more than one to choose from.
+pub fn pick_any<'a>(
+    survey: &'a Survey,
+    name: Option<&str>,
+    verb: &str,
+) -> Result<&'a Sighting, Error> {
     let path = clean(&survey.config_path.to_string_lossy());
     let sessions = &survey.sessions;
     let names: Vec<String> = sessions
@@ -486,20 +504,14 @@ pub fn pick<'a>(
             .find(|sighting| sighting.name() == name)
             .ok_or_else(|| format!("{path} has no such sso-session")),
     };
-    let what = format!("cannot {verb} {}", clean(name.unwrap_or("a session")));
-    match found {
-        Ok(sighting) => sighting.session().map_err(|wrong| {
-            let Mistake { line, why } = &wrong.mistake;
-            Error::usage(what, format!("{path}, line {line}: {}", clean(why)))
-        }),
-        Err(why) => {
-            let hint = match names.is_empty() {
-                true => "`aws configure sso` makes one".to_string(),
-                false => format!("it has: {}", names.join(", ")),
-            };
-            Err(Error::usage(what, why).hint(hint))
-        }
-    }
+    found.map_err(|why| {
+        let what = format!("cannot {verb} {}", clean(name.unwrap_or("a session")));
+        let hint = match names.is_empty() {
+            true => "`aws configure sso` makes one".to_string(),
+            false => format!("it has: {}", names.join(", ")),
+        };
+        Error::usage(what, why).hint(hint)
+    })
 }
 
 /// `42m remaining`, or `expired 5m ago`.
@@ -511,11 +523,15 @@ pub fn remaining(seconds: i64) -> String {
     }
 }
 
-/// The time left of a legacy profile's token, where it has one.
-pub fn legacy_expiry(store: &Store, profile: &LegacyProfile) -> Option<Timestamp> {
-    match store.read(&store.token_path(&profile.start_url)) {
-        Stored::Token { token } => Some(token.expires_at),
-        _ => None,
+/// When a legacy profile's token expires; `Ok(None)`: it has none.
+///
+/// # Errors
+/// It cannot be read.
+pub fn legacy_expiry(store: &Store, profile: &LegacyProfile) -> Result<Option<Timestamp>, String> {
+    match store.read_once(&store.token_path(&profile.start_url)) {
+        Stored::Token { token } => Ok(Some(token.expires_at)),
+        Stored::Absent => Ok(None),
+        Stored::Unparsable(why) | Stored::Unusable(why) => Err(why),
     }
 }
 

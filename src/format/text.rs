@@ -27,6 +27,17 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     }
 }
 
+/// What a server says, as an excerpt. Something longer than any word may be a secret that was sent there and comes
+/// back, perhaps encoded or in part, so it is hidden.
+pub fn said(text: &str, limit: usize) -> String {
+    const WORD_MAX: usize = 40; // the longest names of AWS's errors have about 30 characters
+    let words = text.split_whitespace().map(|word| match word.len() {
+        0..=WORD_MAX => word,
+        _ => "(hidden)",
+    });
+    excerpt(&words.collect::<Vec<_>>().join(" "), limit)
+}
+
 /// How many terminal cells `text` takes: wide characters two, combining ones none.
 pub fn width(text: &str) -> usize {
     if is_plain(text) {
@@ -101,6 +112,18 @@ mod tests {
     fn an_excerpt_says_that_it_was_cut() {
         assert_eq!(excerpt("abcdef", 3), "abc…");
         assert_eq!(excerpt("日本語", 3), "日本語");
+    }
+
+    #[test]
+    fn a_servers_words_repeat_no_secret() {
+        let secret = "eyJ".repeat(20);
+        let echo = format!("bad request:\n{{\"refreshToken\":\"{secret}\"}} from 10.0.0.1");
+        assert_eq!(said(&echo, 200), "bad request: (hidden) from 10.0.0.1");
+        assert_eq!(said(&format!("x{secret}"), 5), "(hidd…");
+        assert_eq!(
+            said("KMS_InvalidKeyUsageException \u{1b}", 200),
+            "KMS_InvalidKeyUsageException �"
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn judge(head: &[u8], port: u16, state: &str) -> Callback {
             "" => error.to_string(),
             words => format!("{error}: {words}"),
         };
-        return Callback::Refused(text::excerpt(&told, WORDS_MAX));
+        return Callback::Refused(text::said(&told, WORDS_MAX));
     }
     match value("code") {
         Some(code) if !code.is_empty() => Callback::Code(Secret::new(code)),

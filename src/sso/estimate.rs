@@ -112,6 +112,7 @@ pub fn note_sign_in(history: &mut History, now: Timestamp, inherited: Option<Tim
     if inherited.is_none() {
         history.usual_expires_in = None;
     }
+    history.expires_in = None; // of another token, perhaps cut short
     history.session_began = inherited.or(Some(now));
     history.last_browser_login = Some(now);
     history.last_success = None; // of another token

@@ -66,6 +66,13 @@ pub struct Refusal {
     pub description: String,
 }
 
+impl Refusal {
+    /// Whether it is the client registration that the service does not take, and not the grant.
+    pub fn is_about_client(&self) -> bool {
+        ["invalid_client", "unauthorized_client"].contains(&self.error.as_str())
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.error, self.status)?;
@@ -296,11 +303,25 @@ pub fn token_reply(response: &Response) -> Reply {
                     description,
                 })
             }
-            None => Reply::TryLater {
-                why: refusal_or_status(response),
-            },
+            None => unnamed_refusal(response),
         },
         _ => Reply::TryLater {
+            why: refusal_or_status(response),
+        },
+    }
+}
+
+/// A refusal without a name: a gateway in front of the service says no in JSON. Anything else is a page of somebody who
+/// stands in between, and for now.
+fn unnamed_refusal(response: &Response) -> Reply {
+    match json::members(&response.body) {
+        Ok(body) => Reply::Wrong(Refusal {
+            status: response.status,
+            error: "refused".to_string(),
+            description: json::get_string(&body, "message")
+                .map_or_else(String::new, |message| text::said(&message, DESCRIPTION_MAX)),
+        }),
+        Err(_) => Reply::TryLater {
             why: refusal_or_status(response),
         },
     }
@@ -318,8 +339,8 @@ pub fn refusal(response: &Response) -> Option<Refusal> {
     let description = words.into_iter().flatten().collect::<Vec<_>>().join("; ");
     Some(Refusal {
         status: response.status,
-        error: text::excerpt(&error, DESCRIPTION_MAX),
-        description: text::excerpt(&description, DESCRIPTION_MAX),
+        error: text::said(&error, DESCRIPTION_MAX),
+        description: text::said(&description, DESCRIPTION_MAX),
     })
 }
 
@@ -698,12 +719,25 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_without_a_name_is_told_and_not_repeated() {
+        let body = r#"{"message":"Forbidden"}"#;
+        check(403, None, body, "wrong refused (403): Forbidden");
+        check(404, None, "{}", "wrong refused (404)");
+        check(
+            403,
+            None,
+            "<html>",
+            "later the server answered 403 without saying why",
+        );
+    }
+
+    #[test]
     fn a_servers_words_cannot_steer_a_terminal_or_fill_the_log() {
         let body = format!(
             r#"{{"error":"x\u001b[2J","error_description":"{}"}}"#,
-            "y".repeat(300)
+            "why ".repeat(100)
         );
-        let expected = format!("wrong x�[2J (400): {}…", "y".repeat(200));
+        let expected = format!("wrong x�[2J (400): {}…", "why ".repeat(50));
         check(400, None, &body, &expected);
     }
 }

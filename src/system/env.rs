@@ -16,7 +16,7 @@ use crate::format::time::{MINUTE, Timestamp};
 
 /// The variables that `install` stores for the job. `AWS_ENDPOINT_URL` is not among them: one aimed at a local test
 /// stack must not receive refresh tokens for ever.
-pub const STORED: [&str; 18] = [
+pub const STORED: [&str; 19] = [
     "AWS_SSO_REFRESH_THRESHOLD",
     "AWS_SSO_REFRESH_INTERVAL",
     "AWS_SSO_SESSION_DURATION",
@@ -35,6 +35,7 @@ pub const STORED: [&str; 18] = [
     "AWS_USE_DUALSTACK_ENDPOINT",
     "AWS_ENDPOINT_URL_SSO_OIDC",
     "AWS_ENDPOINT_URL_SSO",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
 /// Stored too, but asked for only by what opens a browser.
@@ -115,6 +116,9 @@ impl Env {
     pub fn raw(&self, name: &str) -> Option<String> {
         if self.is_scheduled && name == "AWS_ENDPOINT_URL" {
             return None;
+        }
+        if self.job.is_some() && name == "AWS_DEFAULT_PROFILE" {
+            return None; // it is not stored, so it is not meant for the job
         }
         match &self.job {
             Some(stored) if STORED.contains(&name) || name == BROWSER => stored

@@ -133,6 +133,40 @@ pub fn list(folder: &Path, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>
     Ok(names)
 }
 
+/// As `make_folder`, of a folder that is ours alone: one that others may look into is closed to them.
+///
+/// # Errors
+/// As `make_folder`.
+pub fn make_private_folder(folder: &Path) -> Result<(), Error> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => close_to_others(folder, &found),
+        _ => make_folder(folder)?,
+    }
+    Ok(())
+}
+
+/// Takes all rights of other users away. Where that is not ours to do, it stays as it is.
+fn close_to_others(path: &Path, found: &fs::Metadata) {
+    if found.mode() & 0o077 != 0 {
+        let _ = fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700));
+    }
+}
+
+/// Opens a file of ours for appending; others may not read it, whoever made it.
+///
+/// # Errors
+/// As `OpenOptions::open`.
+pub fn open_to_append(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let found = file.metadata()?;
+    close_to_others(path, &found);
+    Ok((file, found.len()))
+}
+
 /// Makes `folder` with mode 0700 where it does not exist; its parents get the usual mode.
 ///
 /// # Errors
@@ -180,11 +214,12 @@ pub fn lock(path: &Path, deadline: Instant) -> Result<Option<Lock>, Error> {
             .open(path)
             .map_err(|error| cannot(&error))?;
         match file.try_lock() {
-            // Somebody may have removed the file in between; then a lock on it keeps nobody out.
             Ok(()) if is_at(&file, path) => return Ok(Some(Lock { _file: file })),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            // Another one holds it, or somebody has removed the file in between: a lock on that keeps nobody out.
+            Ok(()) | Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Ok(None);
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(error)) => return Err(cannot(&error)),
         }
     }
@@ -327,7 +362,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, durable: Durable) -> Result
         step("replace: rename")?;
         fs::rename(&temporary, &target)?;
         if durable == Durable::Now {
-            sync_folder_of(&target)?;
+            let _ = sync_folder_of(&target); // as in `Room::commit`; some file systems know no such thing
         }
         Ok(())
     })();
@@ -347,6 +382,16 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Puts a file that another run has written in its place. Whether that run still synced it, nobody knows.
+///
+/// # Errors
+/// Nothing has changed.
+pub fn adopt(from: &Path, to: &Path) -> Result<(), Error> {
+    let synced = File::open(from).and_then(|file| file.sync_all());
+    synced.map_err(|error| cannot("read", from, &error))?;
+    rename(from, to)
+}
+
 /// Renames a file within its folder and syncs the folder.
 ///
 /// # Errors
@@ -358,10 +403,19 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a path leads in the end: renaming over a symbolic link would replace the link and not the file. A path that
-/// leads nowhere stays as it is.
+/// Where a path leads in the end: renaming over a symbolic link would replace the link and not the file. A link to a
+/// file that does not exist leads to where that file would be.
 pub fn resolve(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+    const LINKS_MAX: usize = 40; // as in Linux
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        match (fs::canonicalize(&path), fs::read_link(&path)) {
+            (Ok(real), _) => return real,
+            (Err(_), Ok(target)) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+            (Err(_), Err(_)) => break,
+        }
+    }
+    path
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

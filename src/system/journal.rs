@@ -3,9 +3,9 @@
 //! Lines are appended with a single write each, so that several processes may write at once. Nothing secret is ever
 //! passed in here.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ impl Journal {
     /// # Errors
     /// The log cannot be written.
     pub fn append(&self, at: Timestamp, line: &str) -> Result<(), Error> {
-        files::make_folder(&self.folder)?;
+        files::make_private_folder(&self.folder)?;
         let text = format!("{at} {line}\n");
         self.open_for(text.len())
             .and_then(|mut file| {
@@ -63,19 +63,10 @@ impl Journal {
 
     /// The log, turned over where `more` bytes would make it too large.
     fn open_for(&self, more: usize) -> io::Result<File> {
-        let open = || {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(self.path())
-        };
-        let is_full = |file: &File| {
-            file.metadata()
-                .map(|found| found.len() + more as u64 > SIZE_MAX)
-        };
-        let file = open()?;
-        if !is_full(&file)? {
+        let open = || files::open_to_append(&self.path());
+        let is_full = |length: u64| length + more as u64 > SIZE_MAX;
+        let (file, length) = open()?;
+        if !is_full(length) {
             return Ok(file);
         }
         // Two processes must not turn over one after the other: the second would push the full log out of sight.
@@ -84,11 +75,11 @@ impl Journal {
             Instant::now() + TURN_OVER_WAIT,
         );
         if let Ok(Some(_held)) = lock
-            && is_full(&open()?)?
+            && is_full(open()?.1)
         {
             fs::rename(self.path(), self.old_path())?;
         }
-        open()
+        Ok(open()?.0)
     }
 
     /// The last `count` lines, the old file's among them.

@@ -6,7 +6,7 @@
 //! is for the caller to judge.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -54,6 +54,8 @@ struct Visitor {
     stream: TcpStream,
     since: Instant,
     head: Vec<u8>,
+    /// It has its answer. Closing over bytes that it still sends would reset the connection, and the answer with it.
+    is_leaving: bool,
 }
 
 impl Listener {
@@ -85,37 +87,53 @@ impl Listener {
     ) -> Option<Caught<T>> {
         let mut visitors: Vec<Visitor> = Vec::new();
         while Instant::now() < deadline && tick() {
-            while let Ok((stream, _)) = self.socket.accept() {
+            // Of a flood no more than this at once: those who are here already want to be heard.
+            for _ in 0..VISITORS_MAX {
+                let Ok((stream, _)) = self.socket.accept() else {
+                    break;
+                };
                 if stream.set_nonblocking(true).is_err() {
                     continue;
                 }
                 if visitors.len() == VISITORS_MAX {
-                    visitors.remove(0);
+                    if let Some(caught) = hear(&mut visitors, &judge) {
+                        return Some(caught);
+                    }
+                    visitors.drain(..visitors.len().saturating_sub(VISITORS_MAX - 1));
                 }
                 visitors.push(Visitor {
                     stream,
                     since: Instant::now(),
                     head: Vec::new(),
+                    is_leaving: false,
                 });
             }
-            let mut index = 0;
-            while let Some(visitor) = visitors.get_mut(index) {
-                match visitor.read() {
-                    Heard::Nothing => index += 1,
-                    Heard::Gone => drop(visitors.remove(index)),
-                    Heard::Request => {
-                        let Visitor { stream, head, .. } = visitors.remove(index);
-                        match judge(&head) {
-                            Verdict::Awaited(value) => return Some(Caught { value, stream }),
-                            Verdict::Other(bytes) => answer(stream, &bytes),
-                        }
-                    }
-                }
+            if let Some(caught) = hear(&mut visitors, &judge) {
+                return Some(caught);
             }
             std::thread::sleep(LOOK);
         }
         None
     }
+}
+
+/// Listens to everybody once, without waiting for any.
+fn hear<T>(visitors: &mut Vec<Visitor>, judge: &impl Fn(&[u8]) -> Verdict<T>) -> Option<Caught<T>> {
+    let mut index = 0;
+    while let Some(visitor) = visitors.get_mut(index) {
+        match visitor.read() {
+            Heard::Nothing => index += 1,
+            Heard::Gone => drop(visitors.remove(index)),
+            Heard::Request => match judge(&visitor.head) {
+                Verdict::Awaited(value) => {
+                    let Visitor { stream, .. } = visitors.remove(index);
+                    return Some(Caught { value, stream });
+                }
+                Verdict::Other(bytes) => visitor.see_off(&bytes),
+            },
+        }
+    }
+    None
 }
 
 impl<T> Caught<T> {
@@ -133,11 +151,19 @@ enum Heard {
 }
 
 impl Visitor {
+    /// Sends an answer that nobody waits for: what does not fit into the connection now is lost.
+    fn see_off(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.is_leaving = true;
+    }
+
     fn read(&mut self) -> Heard {
         let mut bytes = [0; 4096];
         loop {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Heard::Gone,
+                Ok(_) if self.is_leaving => {}
                 Ok(count) => {
                     self.head.extend_from_slice(&bytes[..count]);
                     let is_whole = self.head.windows(4).any(|end| end == b"\r\n\r\n");
@@ -161,14 +187,13 @@ impl Visitor {
     }
 }
 
-/// Sends an answer and takes leave: whatever still arrives is read first, because closing over unread bytes resets the
-/// connection, and the answer with it.
+/// Sends an answer and takes leave: whatever still arrives is read first (`Visitor::is_leaving` says why).
 fn answer(mut stream: TcpStream, bytes: &[u8]) {
     let _ = (|| -> io::Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(ANSWER_MAX))?;
         stream.write_all(bytes)?;
-        stream.shutdown(std::net::Shutdown::Write)?;
+        stream.shutdown(Shutdown::Write)?;
         stream.set_read_timeout(Some(LOOK))?;
         let mut rest = [0; 4096];
         for _ in 0..4 {
@@ -225,6 +250,24 @@ mod tests {
         );
         assert_eq!(caught.as_deref(), Some("GET /wanted HTTP/1.1\r\n\r\n"));
         assert!(started.elapsed() < REQUEST_MAX);
+    }
+
+    #[test]
+    fn a_flood_of_others_does_not_push_the_awaited_one_out() {
+        let caught = serve(
+            |port| {
+                let mut open = Vec::new();
+                for _ in 0..4 * VISITORS_MAX {
+                    let mut stream =
+                        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+                    let _ = stream.write_all(b"GET /other HTTP/1.1\r\n\r\n");
+                    open.push(stream);
+                }
+                assert!(ask(port, "GET /wanted HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
+            },
+            Duration::from_secs(20),
+        );
+        assert!(caught.is_some());
     }
 
     #[test]

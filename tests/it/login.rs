@@ -195,6 +195,72 @@ fn a_code_signs_in_from_any_other_machine() {
     assert_eq!(center.violations(), Vec::<String>::new());
 }
 
+#[test]
+fn a_code_is_not_redeemed_while_another_run_is_at_the_token() {
+    let center = consenting(Consent::Allow);
+    let world = World::with(&center);
+    world.sessions(&["work"]);
+    let locks = world.data().join("locks");
+    fs::create_dir_all(&locks).expect("made");
+    let name = world.token_path("work").with_extension("lock");
+    let path = locks.join(name.file_name().expect("a name"));
+    let lock = fs::File::create(path).expect("made");
+    lock.lock().expect("nobody holds it");
+    let login = world.start(&["login", "--device-code"]);
+    let until = Instant::now() + Duration::from_secs(20);
+    while center.requests_to("/device_authorization").is_empty() {
+        assert!(Instant::now() < until, "no device code was asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(center.requests_to("/token").len(), 0);
+    drop(lock);
+    end(login).exits(0).says("✓ Signed in to work");
+}
+
+#[test]
+fn a_sign_in_goes_to_where_a_link_leads() {
+    let center = consenting(Consent::Allow);
+    let world = World::with(&center);
+    world.sessions(&["work"]);
+    let real = world.home.join("volume/token.json");
+    fs::create_dir_all(world.cache()).expect("made");
+    std::os::unix::fs::symlink(&real, world.token_path("work")).expect("linked");
+    world
+        .run(&["login", "--device-code"])
+        .exits(1)
+        .complains("volume/");
+    assert_eq!(center.requests().len(), 0, "nobody is bothered in vain");
+    fs::create_dir(world.home.join("volume")).expect("made");
+    world.run(&["login", "--device-code"]).exits(0);
+    assert!(world.token_path("work").is_symlink() && real.is_file());
+    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
+}
+
+#[test]
+fn signing_out_and_in_starts_the_clock_anew_beside_another_session() {
+    let center = consenting(Consent::Allow);
+    let world = World::with(&center);
+    world.sessions(&["one", "two"]);
+    for name in ["one", "two"] {
+        world.run(&["login", name, "--device-code"]).exits(0);
+    }
+    let path = world.data().join("sessions.json");
+    let began = member_of(&world.history("one"), "sessionBegan").expect("it is noted");
+    let long_ago = crate::world::in_seconds(-7 * 3600);
+    let text = fs::read_to_string(&path).expect("it is there");
+    let two = member_of(&world.history("two"), "sessionBegan").expect("it is noted");
+    fs::write(
+        &path,
+        text.replace(&began, &long_ago).replace(&two, &long_ago),
+    )
+    .expect("written");
+    world.run(&["logout", "one"]).exits(0).says("two");
+    world.run(&["login", "one", "--device-code"]).exits(0);
+    let began = member_of(&world.history("one"), "sessionBegan").expect("it is noted");
+    assert_ne!(began, long_ago);
+}
+
 /// The code that the program shows, once it has found out that it must show one.
 fn waiting_code(center: &IdentityCenter) -> String {
     let until = Instant::now() + Duration::from_secs(20);
@@ -485,7 +551,7 @@ fn the_name_may_be_left_out_where_there_is_only_one() {
     world
         .run(&["login"])
         .exits(2)
-        .complains("cannot sign in to a session: ")
+        .complains("cannot sign in to x: ")
         .complains("line 1: ");
     world.config("");
     world

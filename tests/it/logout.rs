@@ -1,9 +1,10 @@
 //! Signing out: at the portal and on this machine, and what ends with it.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::identity_center::{IdentityCenter, Options};
-use crate::world::{World, center};
+use crate::world::{World, center, token_text};
 
 #[test]
 fn a_session_ends_at_the_portal_and_on_this_machine() {
@@ -120,7 +121,81 @@ fn a_damaged_token_file_goes_as_well() {
     world
         .run(&["logout"])
         .exits(0)
-        .says("✓ Signed out of work\n");
+        .says("! Signed out of work, but the portal could not be told: the token file could not be read\n");
     assert_eq!(world.cache_names(), Vec::<String>::new());
     assert_eq!(center.requests().len(), 0);
+}
+
+#[test]
+fn one_that_cannot_be_signed_out_of_stops_no_other() {
+    let center = center();
+    let world = World::with(&center);
+    world.sessions(&["one", "two"]);
+    fs::create_dir_all(world.token_path("one").join("folder")).expect("made");
+    world.sign_in(&center, "two", 50);
+    world
+        .run(&["logout", "--all"])
+        .exits(1)
+        .complains("cannot remove ")
+        .says("✓ Signed out of two\n");
+    assert!(!world.token_path("two").exists());
+}
+
+#[test]
+fn a_misconfigured_session_can_be_signed_out_of() {
+    let center = center();
+    let world = World::with(&center);
+    world.sessions(&["work"]);
+    world.sign_in(&center, "work", 50);
+    world.config("[sso-session work]\nsso_start_url = https://d-1234567890.awsapps.com/start\n");
+    world
+        .run(&["logout", "work"])
+        .exits(0)
+        .says("! Signed out of work, but the portal could not be told: the config does not say where it is");
+    assert!(!world.token_path("work").exists());
+}
+
+#[test]
+fn only_a_session_that_the_portal_ended_takes_others_with_it() {
+    let center = center();
+    let world = World::with(&center);
+    world.sessions(&["one", "two"]);
+    let granted = world.sign_in(&center, "one", -10);
+    world.sign_in(&center, "two", 5);
+    let unrenewable = token_text(&granted, -600)
+        .replace("accessToken\": \"", "accessToken\": \"expired-")
+        .replace("refreshToken", "refreshedToken");
+    world.write_token("one", &unrenewable);
+    let said = world.run(&["logout", "one"]).exits(0);
+    let said =
+        said.says("! Signed out of one, but the portal could not be told: the token had expired");
+    assert!(!said.stdout.contains("two"), "{}", said.stdout);
+    world.run(&["refresh"]).exits(0).says("two  refreshed");
+}
+
+#[test]
+fn a_token_that_another_run_is_refreshing_is_not_spent_by_a_logout() {
+    let slow = Options {
+        server_delay: Duration::from_secs(7),
+        ..Options::default()
+    };
+    let center = IdentityCenter::start(slow);
+    let world = World::with(&center);
+    world.sessions(&["work"]);
+    let granted = world.sign_in(&center, "work", -10);
+    let expired =
+        token_text(&granted, -600).replace("accessToken\": \"", "accessToken\": \"expired-");
+    world.write_token("work", &expired);
+    let refresh = world.start(&["refresh"]);
+    let until = Instant::now() + Duration::from_secs(5);
+    while center.requests_to("/token").is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    world
+        .run(&["logout"])
+        .exits(1)
+        .says("! Signed out of work on this machine only: another run is refreshing it");
+    refresh.wait_with_output().expect("it ends");
+    assert_eq!(center.requests_to("/token").len(), 1);
+    assert!(!world.token_path("work").exists());
 }

@@ -276,8 +276,9 @@ fn trouble_is_retried_three_times_and_then_left_alone_for_a_while() {
     );
     world
         .run(&["refresh"])
-        .exits(0)
+        .exits(1)
         .says("the last refresh failed; tried again in ");
+    world.run(&["status"]).exits(0);
     assert_eq!(
         center.requests_to("/token").len(),
         3,
@@ -314,8 +315,46 @@ fn a_network_that_is_down_is_not_an_ended_session() {
     world.set("AWS_ENDPOINT_URL_SSO_OIDC", "https://localhost:1");
     world.run(&["refresh"]).exits(1).says("not refreshed: ");
     assert!(!world.log().contains("sign-in"), "{}", world.log());
+    // What was never sent is no trouble of the server's: the first that it has counts as the first.
     world.connect(&center);
-    world.run(&["refresh"]).exits(0).says("refreshed");
+    center.fault(Fault::answer(503, "{}"));
+    world.run(&["refresh"]).exits(1);
+    let history = world.history("work");
+    assert!(history.contains("\"pauseSeconds\":60,"), "{history}");
+    center.clear_faults();
+    world
+        .run(&["refresh", "--force"])
+        .exits(0)
+        .says("refreshed");
+}
+
+#[test]
+fn a_server_that_repeats_what_it_was_sent_betrays_nothing() {
+    let center = center();
+    let world = world_with(&center, 5);
+    let refresh_token = world.token("work", "refreshToken");
+    let secret = world.token("work", "clientSecret");
+    let echo = format!(
+        r#"{{"error":"invalid_request","error_description":"cannot read {{\"clientSecret\": \"{secret}\", \"refreshToken\": \"{refresh_token}"}}"#
+    );
+    center.fault(Fault::answer(400, &echo));
+    let ran = world
+        .run(&["refresh"])
+        .exits(1)
+        .says("invalid_request (400): cannot read");
+    for text in [&ran.stdout, &ran.stderr, &world.log()] {
+        assert!(!text.contains(&refresh_token[..12]), "{text}");
+        assert!(!text.contains(&secret[..12]), "{text}");
+    }
+}
+
+#[test]
+fn whatever_is_no_file_is_no_config() {
+    let mut world = World::new();
+    for path in ["/dev/null", "/tmp"] {
+        world.set("AWS_CONFIG_FILE", path);
+        world.run(&["refresh"]).exits(0).says("No sso-session in ");
+    }
 }
 
 #[test]

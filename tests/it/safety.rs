@@ -242,6 +242,54 @@ fn a_left_over_is_adopted_or_removed_as_its_case_demands() {
 }
 
 #[test]
+fn an_old_left_over_does_not_replace_what_another_tool_renewed_since() {
+    let center = center();
+    let (world, granted) = world_with(&center, 50);
+    let newer = world.token_text("work");
+    let room = world.room_path("work", &granted.refresh_token);
+    fs::write(&room, token_text(&granted, -600)).expect("written");
+    world.run(&["refresh"]).exits(0);
+    assert_eq!((world.token_text("work"), room.exists()), (newer, false));
+    // The service gave the same refresh token again, and this one is the newer of the two.
+    let fresh = token_text(&granted, 3600);
+    fs::write(&room, &fresh).expect("written");
+    world.run(&["refresh"]).exits(0);
+    assert_eq!((world.token_text("work"), room.exists()), (fresh, false));
+}
+
+#[test]
+fn what_was_adopted_is_no_sign_in_of_another_tool() {
+    let center = center();
+    let (world, _) = world_with(&center, 5);
+    world.run(&["refresh"]).exits(0);
+    let spent = world.token("work", "refreshToken");
+    let fresh = token_text(
+        &center.sign_in(&crate::identity_center::SignIn::default()),
+        3600,
+    );
+    fs::write(world.room_path("work", &spent), fresh).expect("written");
+    world.run(&["refresh"]).exits(0);
+    assert!(
+        !world.history("work").contains("lastBrowserLogin"),
+        "{}",
+        world.history("work")
+    );
+}
+
+#[test]
+fn no_refresh_token_is_spent_where_there_is_no_time_for_the_answer() {
+    let center = center();
+    let (mut world, granted) = world_with(&center, 5);
+    world.set("AWS_SSO_REFRESH_RUN_SECONDS", "10");
+    world
+        .run(&["refresh"])
+        .exits(1)
+        .says("not refreshed: this run has no time left for it");
+    assert_eq!(center.connections(), 0);
+    assert!(center.is_live_refresh_token(&granted.refresh_token));
+}
+
+#[test]
 fn a_left_over_that_another_run_is_using_is_left_to_it() {
     let slow = Options {
         server_delay: Duration::from_millis(800),
@@ -638,6 +686,21 @@ fn everything_of_ours_is_private() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_others_could_read_is_closed_to_them() {
+    let center = center();
+    let (world, _) = world_with(&center, 50);
+    fs::create_dir_all(world.data()).expect("made");
+    let log = world.data().join("refresh.log");
+    fs::write(&log, "").expect("written");
+    for (path, mode) in [(world.data(), 0o755), (log.clone(), 0o644)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    }
+    world.run(&["refresh"]).exits(0);
+    let mode = |path: &Path| fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!((mode(&world.data()), mode(&log)), (0o700, 0o600));
 }
 
 #[test]
