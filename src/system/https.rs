@@ -967,10 +967,7 @@ mod tests {
         for (config, why) in [
             (expired, "its certificate has expired"),
             (early, "its certificate is not valid yet"),
-            (
-                elsewhere,
-                "its certificate is for another host",
-            ),
+            (elsewhere, "its certificate is for another host"),
             (
                 stranger,
                 "its certificate comes from an authority that is not trusted",
