@@ -1,5 +1,6 @@
 //! The token files of the shared cache on disk: reading them while others write, and settling what a crash left.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -76,8 +77,16 @@ impl Store {
 
     /// The token file of a session (rule R1), or of a legacy profile by its start URL.
     pub fn token_path(&self, name: &str) -> PathBuf {
-        let mut path = self.cache.join(key_of(name)).into_os_string();
-        path.push(".json");
+        let key = key_of(name);
+        let mut path = OsString::with_capacity(self.cache.as_os_str().len() + key.len() + 6);
+        for part in [
+            self.cache.as_os_str(),
+            "/".as_ref(),
+            key.as_ref(),
+            ".json".as_ref(),
+        ] {
+            path.push(part);
+        }
         path.into()
     }
 

@@ -118,10 +118,9 @@ pub fn span(seconds: i64) -> String {
 }
 
 fn digits(text: &str) -> Option<i64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    let digit = |b: u8| b.is_ascii_digit().then(|| i64::from(b - b'0'));
+    let number = text.bytes().try_fold(0, |n, b| Some(10 * n + digit(b)?));
+    number.filter(|_| !text.is_empty())
 }
 
 /// `+HH:MM`, `-HHMM` or `+HH`, in seconds east of UTC.

@@ -4,6 +4,8 @@
 //! only member is `lastBrowserLogin`, are read. Nothing in it is a secret: a refused refresh token is remembered by its
 //! fingerprint.
 
+use std::cell::{Cell, OnceCell};
+
 use crate::format::json::{self, Malformed, Member, RawJson};
 use crate::format::time::Timestamp;
 use crate::sso::token::Fingerprint;
@@ -46,11 +48,14 @@ pub struct History {
 }
 
 /// The histories of all sessions, in the file's order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Histories {
     members: Vec<Member>,
     /// Where each session stands among them, by its name: a `status` of ten thousand sessions looks up ten thousand.
-    by_name: Vec<usize>,
+    by_name: OnceCell<Vec<usize>>,
+    /// Behind the one that was asked for last. Sessions come here in the order of the config, as they do when they are
+    /// asked for; where that holds, nothing has to be sorted.
+    next: Cell<usize>,
 }
 
 impl Histories {
@@ -60,15 +65,14 @@ impl Histories {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Histories::default());
         }
-        let members = json::members(bytes)?;
-        let mut by_name: Vec<usize> = (0..members.len()).collect();
-        by_name.sort_by(|one, other| members[*one].key.cmp(&members[*other].key));
-        Ok(Histories { members, by_name })
+        Ok(Histories {
+            members: json::members(bytes)?,
+            ..Histories::default()
+        })
     }
 
     pub fn of(&self, session: &str) -> History {
-        let found = self.find(session).ok();
-        found.map_or_else(History::default, |at| {
+        self.find(session).map_or_else(History::default, |at| {
             History::read(&self.members[at].value)
         })
     }
@@ -76,23 +80,31 @@ impl Histories {
     pub fn put(&mut self, session: &str, history: &History) {
         let value = RawJson::object(&history.to_members());
         match self.find(session) {
-            Ok(at) => self.members[at].value = value,
-            Err(place) => {
-                self.by_name.insert(place, self.members.len());
+            Some(at) => self.members[at].value = value,
+            None => {
                 self.members.push(Member::new(session, value));
+                self.by_name.take();
             }
         }
     }
 
-    /// Where the last member of that name stands, or its place in `by_name`.
-    fn find(&self, session: &str) -> Result<usize, usize> {
-        let place = self
-            .by_name
-            .partition_point(|at| *self.members[*at].key <= *session);
-        let before = place.checked_sub(1).map(|place| self.by_name[place]);
-        before
-            .filter(|at| *self.members[*at].key == *session)
-            .ok_or(place)
+    /// Where the member of that name stands.
+    fn find(&self, session: &str) -> Option<usize> {
+        let key = |at: usize| &*self.members[at].key;
+        let next = self.next.get();
+        let at = if next < self.members.len() && key(next) == session {
+            next
+        } else {
+            let by_name = self.by_name.get_or_init(|| {
+                let mut by_name: Vec<usize> = (0..self.members.len()).collect();
+                by_name.sort_by(|one, other| key(*one).cmp(key(*other)));
+                by_name
+            });
+            let place = by_name.binary_search_by(|at| key(*at).cmp(session)).ok()?;
+            by_name[place]
+        };
+        self.next.set(at + 1);
+        Some(at)
     }
 
     /// One session a line, so that a person can read it.
@@ -260,10 +272,8 @@ mod tests {
         let histories = Histories::parse(text).expect("an object");
         assert_eq!(histories.of("a"), History::default());
         assert_eq!(histories.of("b"), History::default());
-        assert_eq!(
-            Histories::parse(b" \n").expect("empty is empty"),
-            Histories::default()
-        );
+        let empty = Histories::parse(b" \n").expect("empty is empty");
+        assert_eq!(empty.to_bytes(), Histories::default().to_bytes());
         assert!(Histories::parse(b"[]").is_err());
     }
 }
