@@ -22,8 +22,13 @@ pub struct Ini<'t> {
     pub warnings: Vec<Warning>,
 }
 
-/// By key, in lower case.
-pub type Entries<'t> = BTreeMap<Cow<'t, str>, Entry<'t>>;
+/// What stands under the keys of a section, in file order; a key stands once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entries<'t> {
+    list: Vec<Entry<'t>>,
+    /// Where each key stands, in a section of many. A section has a handful, which are found in less time without.
+    places: BTreeMap<Cow<'t, str>, usize>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section<'t> {
@@ -35,6 +40,8 @@ pub struct Section<'t> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'t> {
+    /// In lower case.
+    pub key: Cow<'t, str>,
     /// Continuation lines are joined with `\n`.
     pub value: Cow<'t, str>,
     /// The line of the key.
@@ -61,6 +68,46 @@ impl<'t> Ini<'t> {
     /// What `section` has under `key` (lower case), its own or inherited.
     pub fn get<'a>(&'a self, section: &'a Section<'t>, key: &str) -> Option<&'a Entry<'t>> {
         section.entries.get(key).or_else(|| self.defaults.get(key))
+    }
+}
+
+impl<'t> Entries<'t> {
+    pub fn get(&self, key: &str) -> Option<&Entry<'t>> {
+        self.find(key).map(|place| &self.list[place])
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<'t>> {
+        self.list.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        match self.places.is_empty() {
+            true => self.list.iter().position(|entry| entry.key == key),
+            false => self.places.get(key).copied(),
+        }
+    }
+
+    /// Puts `entry` in; says where it stands, and in which line the one stood whose place it took.
+    fn put(&mut self, entry: Entry<'t>) -> (usize, Option<usize>) {
+        const MANY: usize = 32;
+        if let Some(place) = self.find(&entry.key) {
+            let earlier = std::mem::replace(&mut self.list[place], entry);
+            return (place, Some(earlier.line));
+        }
+        let place = self.list.len();
+        if place == MANY {
+            let keys = self.list.iter().map(|entry| entry.key.clone());
+            self.places = keys.zip(0..).collect();
+        }
+        if place >= MANY {
+            self.places.insert(entry.key.clone(), place);
+        }
+        self.list.push(entry);
+        (place, None)
     }
 }
 
@@ -205,7 +252,7 @@ pub fn excerpt(text: &str) -> String {
 struct Parser<'t> {
     ini: Ini<'t>,
     place: Place,
-    open: Open<'t>,
+    open: Open,
     /// Characters before the line that a continuation has to be deeper than.
     indent: usize,
     section_by_header: BTreeMap<&'t str, usize>,
@@ -226,11 +273,12 @@ enum Place {
 
 /// What a deeper line continues.
 #[derive(Default)]
-enum Open<'t> {
+enum Open {
     /// Nothing: the line stands for itself.
     #[default]
     Nothing,
-    Key(Cow<'t, str>),
+    /// By its place in its section.
+    Key(usize),
     /// A line that was passed over.
     Ignored,
 }
@@ -313,7 +361,7 @@ impl<'t> Parser<'t> {
                 self.ini.sections.push(Section {
                     header,
                     line: number,
-                    entries: Entries::new(),
+                    entries: Entries::default(),
                 });
                 return;
             }
@@ -348,7 +396,7 @@ impl<'t> Parser<'t> {
             true => key.to_ascii_lowercase().into(),
             false => key.into(),
         };
-        if self.doubtful && entries.contains_key(&name) {
+        if self.doubtful && entries.get(&name).is_some() {
             // Python refuses the file, so nothing is lost by taking this for another section's key.
             self.refused(
                 number,
@@ -357,19 +405,18 @@ impl<'t> Parser<'t> {
             self.place = Place::Unreadable;
             return self.open = Open::Ignored;
         }
-        let entry = Entry {
+        let (place, earlier) = entries.put(Entry {
+            key: name,
             value: value.into(),
             line: number,
-        };
-        let earlier = entries.insert(name.clone(), entry);
-        self.open = Open::Key(name);
+        });
+        self.open = Open::Key(place);
         if let Some(earlier) = earlier {
             self.refused(
                 number,
                 format!(
-                    "`{}` is already set in line {}; the later one counts",
+                    "`{}` is already set in line {earlier}; the later one counts",
                     excerpt(key),
-                    earlier.line
                 ),
             );
         }
@@ -388,14 +435,15 @@ impl<'t> Parser<'t> {
     }
 
     fn open_entry(&mut self) -> Option<&mut Entry<'t>> {
-        let Open::Key(key) = &self.open else {
+        let Open::Key(place) = self.open else {
             return None;
         };
-        match self.place {
-            Place::Defaults => self.ini.defaults.get_mut(key),
-            Place::Section(index) => self.ini.sections[index].entries.get_mut(key),
-            Place::BeforeFirstHeader | Place::Unreadable => None,
-        }
+        let entries = match self.place {
+            Place::Defaults => &mut self.ini.defaults,
+            Place::Section(index) => &mut self.ini.sections[index].entries,
+            Place::BeforeFirstHeader | Place::Unreadable => return None,
+        };
+        entries.list.get_mut(place)
     }
 
     fn refused(&mut self, line: usize, text: impl Into<String>) {
@@ -412,8 +460,8 @@ impl<'t> Parser<'t> {
 
     fn finish(mut self) -> Ini<'t> {
         let sections = self.ini.sections.iter_mut();
-        let entries = sections.flat_map(|section| section.entries.values_mut());
-        for entry in entries.chain(self.ini.defaults.values_mut()) {
+        let entries = sections.flat_map(|section| section.entries.list.iter_mut());
+        for entry in entries.chain(self.ini.defaults.list.iter_mut()) {
             // Only what was continued can end with a blank.
             if let Cow::Owned(value) = &mut entry.value {
                 value.truncate(value.trim_end_matches(is_space).len());
@@ -481,7 +529,7 @@ mod tests {
             .map(|(header, entries)| {
                 let mut pairs: Vec<String> = entries
                     .iter()
-                    .map(|(k, v)| format!(" {k}={}", v.value))
+                    .map(|entry| format!(" {}={}", entry.key, entry.value))
                     .collect();
                 pairs.sort();
                 format!("[{header}]{}", pairs.concat())
@@ -571,7 +619,8 @@ mod tests {
             b"[s]\ns3 =\n  A = b = c\n  # c\n  d=e # f\x0bg=h\n\n  A = i\nplain = v\n  j = k",
         );
         let ini = parse(&text);
-        let pairs = |key| ini.sections[0].entries[key].nested().collect::<Vec<_>>();
+        let entry = |key| ini.sections[0].entries.get(key).expect("it is there");
+        let pairs = |key| entry(key).nested().collect::<Vec<_>>();
         let expected = [("A", "b = c"), ("d", "e # f"), ("g", "h"), ("A", "i")];
         assert_eq!(pairs("s3"), expected);
         assert_eq!(pairs("plain"), []);
@@ -778,7 +827,7 @@ mod tests {
                 for entry in ini
                     .sections
                     .iter()
-                    .flat_map(|section| section.entries.values())
+                    .flat_map(|section| section.entries.iter())
                 {
                     assert!(entry.nested().count() <= text.len());
                 }
@@ -788,8 +837,37 @@ mod tests {
     }
 
     #[test]
+    fn a_section_of_many_keys_is_read_as_one_of_few() {
+        let lines: Vec<String> = (0..100)
+            .map(|number| format!("k{number} = {number}"))
+            .collect();
+        let text = format!("[s]\n{0}\nK7 = again\n  and again\n{0}", lines.join("\n"));
+        let decoded = decode(text.as_bytes());
+        let ini = parse(&decoded);
+        let entries = &ini.sections[0].entries;
+        assert_eq!(entries.iter().count(), 100);
+        for number in 0..100 {
+            let entry = entries.get(&format!("k{number}")).expect("it is there");
+            assert_eq!(entry.value, number.to_string());
+        }
+        let told: Vec<&str> = ini.warnings.iter().map(|w| w.text.as_str()).collect();
+        assert_eq!(told.len(), 101);
+        assert_eq!(
+            (told[0], told[8]),
+            (
+                "`K7` is already set in line 9; the later one counts",
+                "`k7` is already set in line 102; the later one counts"
+            )
+        );
+    }
+
+    #[test]
     fn a_long_file_takes_no_longer_than_its_length() {
         let text = "[s]\na = 1\n  2\n\njunk\n[x\n".repeat(50_000);
         assert_eq!(parse(&decode(text.as_bytes())).sections.len(), 1);
+        let lines: Vec<String> = (0..200_000).map(|number| format!("k{number}=")).collect();
+        let text = format!("[s]\n{}", lines.join("\n"));
+        let decoded = decode(text.as_bytes());
+        assert_eq!(parse(&decoded).sections[0].entries.iter().count(), 200_000);
     }
 }

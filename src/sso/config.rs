@@ -323,8 +323,8 @@ fn configured_session(
     section: &Section<'_>,
     warnings: &mut Vec<Warning>,
 ) -> ConfiguredSession {
-    for (key, entry) in &section.entries {
-        warnings.extend(swallowed(key, entry));
+    for entry in section.entries.iter() {
+        warnings.extend(swallowed(entry));
     }
     let get = |key| ini.get(section, key);
     let scopes = get("sso_registration_scopes");
@@ -428,7 +428,7 @@ fn carries_a_comment(value: &str) -> bool {
 }
 
 /// A key that was indented by mistake and so became part of the value above it.
-fn swallowed(key: &str, entry: &Entry<'_>) -> Option<Warning> {
+fn swallowed(entry: &Entry<'_>) -> Option<Warning> {
     if entry.is_nested() {
         return None; // `required` says so where it matters
     }
@@ -437,7 +437,7 @@ fn swallowed(key: &str, entry: &Entry<'_>) -> Option<Warning> {
         .lines()
         .skip(1)
         .find_map(|line| line.split_once('='))?;
-    let (key, inner) = (excerpt(key), excerpt(strip(inner)));
+    let (key, inner) = (excerpt(&entry.key), excerpt(strip(inner)));
     let text =
         format!("`{inner} =` is indented below `{key}`, so it is part of that value and no key");
     Some(warning(entry.line, text))
@@ -1057,7 +1057,8 @@ mod tests {
         }
         let mut words = String::new();
         for section in &ini.sections {
-            let keys = section.entries.keys().chain(ini.defaults.keys());
+            let entries = section.entries.iter().chain(ini.defaults.iter());
+            let keys = entries.map(|entry| &entry.key);
             // Ours has the letters of other alphabets as they stand in the file (`ini.rs` says why).
             let keys: BTreeMap<String, _> = keys.map(|key| (key.to_lowercase(), key)).collect();
             let _ = write!(words, "[{}]", escape(section.header));
