@@ -930,7 +930,7 @@ impl Page {
         let widest = survey
             .sessions
             .iter()
-            .map(|sighting| width(&clean(sighting.name())))
+            .map(|sighting| width(sighting.name()))
             .max()
             .unwrap_or(0);
         Page {

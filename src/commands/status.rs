@@ -62,7 +62,7 @@ fn page(
     let names = survey.sessions.iter().map(Sighting::name);
     let widest = names
         .chain(legacy.iter().map(|(name, _)| name.as_str()))
-        .map(|name| width(&clean(name)))
+        .map(width)
         .max()
         .unwrap_or(0);
     for sighting in &survey.sessions {
@@ -166,10 +166,8 @@ fn told_of_known(known: &Known) -> (Mark, String) {
             )
         }
         Decision::Refresh => (mark, format!("{left}, refreshes at the next check{end}")),
-        Decision::Wait { .. } if known.state == State::Fresh => {
-            (Mark::Good, format!("{left}{end}"))
-        }
-        Decision::Wait { .. } => (Mark::Soon, format!("{left}{end}")),
+        Decision::Wait { .. } if known.state == State::Fresh => (Mark::Good, left + &end),
+        Decision::Wait { .. } => (Mark::Soon, left + &end),
     }
 }
 

@@ -251,16 +251,14 @@ fn known(
     let estimate = token.and_then(|token| estimate::session_end(now, token, &history, duration));
     let signed_in_elsewhere = token.and_then(|token| estimate::sign_in_elsewhere(token, &history));
     let outline = token.map(|token| {
-        let is_refused = matches!(
-            decision,
-            Decision::SignIn(SignIn::Rejected) | Decision::Dormant(SignIn::Rejected)
-        );
-        let why_not = plan::why_unrenewable(now, &session.start_url, token);
         let logged_out = history.logged_out;
         Outline {
             expires_at: token.expires_at,
             missing: token.renewal.as_ref().err().cloned().unwrap_or_default(),
-            can_refresh: why_not.is_none() && !is_refused,
+            can_refresh: matches!(
+                decision,
+                Decision::Refresh | Decision::Wait { .. } | Decision::BackOff { .. }
+            ),
             is_logged_out: logged_out.is_some() && logged_out == token.refresh_fingerprint(),
         }
     });
@@ -517,7 +515,7 @@ pub fn pick_any<'a>(
 /// `42m remaining`, or `expired 5m ago`.
 pub fn remaining(seconds: i64) -> String {
     if seconds > 0 {
-        format!("{} remaining", span(seconds))
+        span(seconds) + " remaining"
     } else {
         format!("expired {} ago", span(seconds.saturating_neg()))
     }

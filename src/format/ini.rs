@@ -9,6 +9,7 @@
 //! clean them before they reach a terminal.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
@@ -178,6 +179,23 @@ pub fn parse<'t>(text: &'t Text<'_>) -> Ini<'t> {
     parser.finish()
 }
 
+/// A name that is compared from its end: names of one file begin alike, and mostly differ in their last letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByEnd<T>(pub T);
+
+impl<T: AsRef<str> + Eq> Ord for ByEnd<T> {
+    fn cmp(&self, other: &ByEnd<T>) -> Ordering {
+        let (one, other) = (self.0.as_ref().bytes(), other.0.as_ref().bytes());
+        one.rev().cmp(other.rev())
+    }
+}
+
+impl<T: AsRef<str> + Eq> PartialOrd for ByEnd<T> {
+    fn partial_cmp(&self, other: &ByEnd<T>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Splits like a POSIX shell does, without comments or expansion: Python's `shlex.split`.
 /// `None` where a quote or an escape is left open.
 pub fn split_shell(text: &str) -> Option<Vec<String>> {
@@ -189,8 +207,10 @@ pub fn split_shell(text: &str) -> Option<Vec<String>> {
     loop {
         // All that means something is ASCII, so a cut there is never inside a character.
         let run = rest.bytes().position(is_special).unwrap_or(rest.len());
-        if run > 0 {
-            word.get_or_insert_default().push_str(&rest[..run]);
+        match &mut word {
+            _ if run == 0 => {}
+            Some(word) => word.push_str(&rest[..run]),
+            None => word = Some(rest[..run].to_string()),
         }
         let Some(special) = rest.as_bytes().get(run) else {
             break;
@@ -255,7 +275,7 @@ struct Parser<'t> {
     open: Open,
     /// Characters before the line that a continuation has to be deeper than.
     indent: usize,
-    section_by_header: BTreeMap<&'t str, usize>,
+    section_by_header: BTreeMap<ByEnd<&'t str>, usize>,
     /// The section holds a key that is more likely the header of another one.
     doubtful: bool,
 }
@@ -354,7 +374,7 @@ impl<'t> Parser<'t> {
             self.place = Place::Defaults;
             return;
         }
-        let index = match self.section_by_header.entry(header) {
+        let index = match self.section_by_header.entry(ByEnd(header)) {
             Slot::Occupied(slot) => *slot.get(),
             Slot::Vacant(slot) => {
                 self.place = Place::Section(*slot.insert(self.ini.sections.len()));

@@ -38,13 +38,13 @@ pub fn said(text: &str, limit: usize) -> String {
     excerpt(&words.collect::<Vec<_>>().join(" "), limit)
 }
 
-/// How many terminal cells `text` takes: wide characters two, combining ones none.
+/// How many terminal cells `text` takes once it is cleaned: wide characters two, combining ones none.
 pub fn width(text: &str) -> usize {
     if is_plain(text) {
         return text.len();
     }
     // Character by character: what the crate knows of whole strings (emoji sequences) would cost 5 kB.
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+    clean(text).chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// `text` and as many blanks as make it `cells` wide.

@@ -106,15 +106,27 @@ impl fmt::Display for Timestamp {
 /// A length of time for people, in its two largest units: `5h 23m`, `12m`, `2d 4h`, `45s` below a minute.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
-    let (days, hours, minutes) = (seconds / DAY, seconds % DAY / HOUR, seconds % HOUR / MINUTE);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m"),
-        (0, _, 0) => format!("{hours}h"),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        (_, 0, _) => format!("{days}d"),
-        _ => format!("{days}d {hours}h"),
+    let units = [
+        (seconds / DAY, "d"),
+        (seconds % DAY / HOUR, "h"),
+        (seconds % HOUR / MINUTE, "m"),
+    ];
+    let Some(first) = units.iter().position(|(count, _)| *count > 0) else {
+        return seconds.to_string() + "s";
+    };
+    let mut text = String::new();
+    for (count, unit) in units[first..]
+        .iter()
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+    {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&count.to_string());
+        text.push_str(unit);
     }
+    text
 }
 
 fn digits(text: &str) -> Option<i64> {

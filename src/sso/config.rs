@@ -6,11 +6,12 @@
 //!
 //! Names and values come back as they stand in the file, control characters included.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::fmt;
 
-use crate::format::ini::{self, Entry, Ini, Section, Warning, excerpt, strip};
+use crate::format::ini::{self, ByEnd, Entry, Ini, Section, Warning, excerpt, strip};
 use crate::format::url::{self, Scheme};
 
 /// A session that can be asked about.
@@ -198,14 +199,14 @@ struct Sections<'a> {
 #[derive(Default)]
 struct Named<'a> {
     /// With the place of each name among the others.
-    by_name: BTreeMap<String, (usize, &'a Section<'a>)>,
+    by_name: BTreeMap<ByEnd<Cow<'a, str>>, (usize, &'a Section<'a>)>,
 }
 
 impl<'a> Named<'a> {
     /// Returns the section that `section` replaces.
     fn insert(&mut self, name: String, section: &'a Section<'a>) -> Option<&'a Section<'a>> {
         let place = self.by_name.len();
-        match self.by_name.entry(name) {
+        match self.by_name.entry(ByEnd(name.into())) {
             Slot::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().1, section)),
             Slot::Vacant(slot) => {
                 slot.insert((place, section));
@@ -215,7 +216,8 @@ impl<'a> Named<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a Section<'a>> {
-        self.by_name.get(name).map(|(_, section)| *section)
+        let found = self.by_name.get(&ByEnd(name.into()));
+        found.map(|(_, section)| *section)
     }
 
     fn in_order(&self) -> Vec<(&str, &'a Section<'a>)> {
@@ -223,7 +225,7 @@ impl<'a> Named<'a> {
         named.sort_unstable_by_key(|(_, (place, _))| *place);
         let names = named.into_iter();
         names
-            .map(|(name, (_, section))| (name.as_str(), *section))
+            .map(|(name, (_, section))| (&*name.0, *section))
             .collect()
     }
 }
