@@ -1,9 +1,10 @@
 //! Asking a person to sign in, once and at a moment when somebody is there; and telling them beforehand.
 //!
 //! The job must not wait for anybody: it starts one detached asker (`ask`, a command that help does not list), which
-//! outlives it, and ends. The asker takes the ended sessions one after the other. A request is written down before it is
-//! made, so that a crash can only make it rarer; a lock held all the while keeps a second one away. Only a session that
-//! has truly ended is asked for: the network must answer before anybody is bothered.
+//! outlives it, and ends. The asker takes the ended sessions one after the other; a lock that it holds all the while keeps
+//! a second one away, so that nobody is asked for two things at once. A request is written down before it is made, so that
+//! a crash can only make it rarer. Only a session that has truly ended is asked for: the network must answer before
+//! anybody is bothered.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,9 @@ use crate::system::{browser, notify, presence, process};
 /// Starting the asker takes milliseconds.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// What the asker gets to see of this process's variables, beside those that `install` stores.
-const DISPLAY: [&str; 4] = ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
+/// What the asker gets to see of this process's variables; what `install` stored it reads itself. A value goes with the
+/// name: to pass on a name alone is more than systemd can do before version 250.
+const DISPLAY: [&str; 3] = ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
 
 /// What a check found that concerns a person.
 #[derive(Debug, Default)]
@@ -126,16 +128,16 @@ pub fn scheduled(
             .for_each(|known| log(&known.session.name, "asking is off"));
         return Ok(());
     }
+    let is_asking = !to_ask.is_empty() && store.asker_lock()?.is_none();
     to_ask.retain(|known| {
         let name = known.session.name.as_str();
         let may = plan::may_ask(survey.now, &known.history);
-        let is_free = may && matches!(store.ask_lock(name), Ok(Some(_)));
         if !may {
             log(name, &format!("asked {}", asked_ago(known)));
-        } else if !is_free {
-            log(name, "being asked right now");
+        } else if is_asking {
+            log(name, "somebody is being asked right now");
         }
-        is_free
+        may && !is_asking
     });
     let endings: Vec<(&Known, Timestamp)> = survey
         .known()
@@ -187,9 +189,12 @@ pub fn scheduled(
 /// The asker.
 ///
 /// # Errors
-/// The settings are wrong.
+/// The settings are wrong, or its lock cannot be had.
 pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let settings = env.settings()?;
+    let Some(_held) = Store::new(env).asker_lock()? else {
+        return Ok(Exit::Ok); // Another one is at it.
+    };
     let journal = Journal::new(&env.data_folder());
     for name in &options.sessions {
         if let Err(error) = ask(env, &settings, &journal, name) {
@@ -311,38 +316,51 @@ fn warn_of_ends(store: &Store, journal: &Journal, now: Timestamp, endings: &[(&K
     );
 }
 
-/// Starts the asker so that it outlives the job: systemd ends whatever a service has started when the service ends, so
-/// it becomes a unit of its own; elsewhere a process group of its own is enough.
+/// Starts the asker so that it outlives the job. systemd ends whatever a unit has started when the unit ends: below it,
+/// the asker becomes a unit of its own, one that leaves behind what it has started, because that is the person's
+/// browser. Elsewhere a process group of its own is enough.
 fn start_asker(names: &[&str]) -> Result<(), Error> {
-    let program = std::env::current_exe()
-        .map_err(|error| Error::new("cannot start the asker", files::why(&error)))?;
-    let mut argv = vec![program.to_string_lossy().into_owned(), "ask".to_string()];
-    argv.push("--scheduled".to_string());
+    let cannot = |why: &str| Error::new("cannot start the asker", why);
+    let program = std::env::current_exe().map_err(|error| cannot(&files::why(&error)))?;
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(["ask", "--scheduled"].map(str::to_string));
+    let is_unit = env::var("INVOCATION_ID").is_some();
     for name in names {
-        argv.extend(["--session".to_string(), (*name).to_string()]);
+        // systemd puts variables in for what follows a dollar sign.
+        let name = if is_unit {
+            name.replace('$', "$$")
+        } else {
+            (*name).to_string()
+        };
+        argv.extend(["--session".to_string(), name]);
     }
-    if process::find("systemd-run").is_some() {
-        let mut unit: Vec<String> = [
-            "systemd-run",
-            "--user",
-            "--collect",
-            "--quiet",
-            "--no-block",
-        ]
-        .map(str::to_string)
-        .to_vec();
-        let set = env::STORED
-            .into_iter()
-            .chain(DISPLAY)
-            .filter(|name| env::var(name).is_some());
-        unit.extend(set.map(|name| format!("--setenv={name}")));
-        unit.push("--".to_string());
-        unit.extend(argv.iter().cloned());
-        if process::run(&unit, &[], START_MAX).is_ok_and(|ended| ended.status == 0) {
-            return Ok(());
-        }
+    if !is_unit {
+        return process::detach(&argv);
     }
-    process::detach(&argv)
+    let mut unit: Vec<String> = [
+        "systemd-run",
+        "--user",
+        "--collect",
+        "--quiet",
+        "--no-block",
+        "--property=KillMode=process",
+    ]
+    .map(str::to_string)
+    .to_vec();
+    for name in DISPLAY {
+        let value = env::var(name).and_then(|value| value.into_string().ok());
+        unit.extend(value.map(|value| format!("--setenv={name}={value}")));
+    }
+    unit.push("--".to_string());
+    unit.extend(argv);
+    let ended = process::run(&unit, &[], START_MAX)?;
+    match ended.status {
+        0 => Ok(()),
+        status => Err(cannot(&format!(
+            "systemd-run ended with {status}, {}",
+            text::excerpt(ended.stderr.trim(), 200)
+        ))),
+    }
 }
 
 fn look(env: &Env, settings: &Settings, store: &Store) -> Result<Survey, Error> {

@@ -98,19 +98,29 @@ impl Store {
         self.lock_key(&key_of(name), deadline)
     }
 
+    /// Takes the lock of the asker, who has it as long as it lives; `None`: there is one.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn asker_lock(&self) -> Result<Option<Lock>, Error> {
+        self.lock_file("asker.lock", Instant::now())
+    }
+
     /// Takes the lock of whoever asks a person to sign in to a session; `None`: somebody is being asked already.
     ///
     /// # Errors
     /// The lock file cannot be made.
     pub fn ask_lock(&self, name: &str) -> Result<Option<Lock>, Error> {
-        files::make_private_folder(&self.data)?;
-        let path = self.data.join(format!("locks/{}.ask", key_of(name)));
-        files::lock(&path, Instant::now())
+        self.lock_file(&format!("{}.ask", key_of(name)), Instant::now())
     }
 
     fn lock_key(&self, key: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
+        self.lock_file(&format!("{key}.lock"), deadline)
+    }
+
+    fn lock_file(&self, name: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
         files::make_private_folder(&self.data)?;
-        files::lock(&self.data.join(format!("locks/{key}.lock")), deadline)
+        files::lock(&self.data.join("locks").join(name), deadline)
     }
 
     /// One read of a token file.

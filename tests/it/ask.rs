@@ -1,6 +1,7 @@
 //! Asking a person: whom, when, how often; and the whole life of a session.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, Fault, IdentityCenter, Options};
@@ -31,6 +32,7 @@ impl World {
             "PATH",
             &format!("{}:{path}", self.home.join("bin").display()),
         );
+        self.set("INVOCATION_ID", "0123456789abcdef0123456789abcdef"); // as in a service of systemd
         self.person(AT_THE_DESK);
     }
 
@@ -100,7 +102,8 @@ fn consenting() -> IdentityCenter {
 #[test]
 fn whoever_is_there_gets_one_notification_and_the_browser() {
     let center = consenting();
-    let world = ended(&center);
+    let mut world = ended(&center);
+    world.set("DISPLAY", ":7");
     world.job(3);
     assert_eq!(world.lines("visited").len(), 1);
     assert_eq!(
@@ -108,10 +111,9 @@ fn whoever_is_there_gets_one_notification_and_the_browser() {
         ["A sign-in is needed: the session ended. The page opens in your browser now."]
     );
     let started = &world.lines("started")[0];
-    assert!(
-        started.starts_with("--user --collect --quiet --no-block --setenv="),
-        "{started}"
-    );
+    let unit =
+        "--user --collect --quiet --no-block --property=KillMode=process --setenv=DISPLAY=:7 -- /";
+    assert!(started.starts_with(unit), "{started}");
     assert!(
         started.ends_with("ask --scheduled --session work"),
         "{started}"
@@ -355,11 +357,34 @@ fn ended_sessions_are_asked_for_one_after_the_other() {
         let granted = world.sign_in(&center, name, 12);
         center.end_session(&granted.refresh_token);
     }
-    world.job(3);
+    // Nobody is asked for the second one while the first page is open.
+    fs::write(world.home.join("stubborn"), "").expect("written");
+    world.run(&["refresh", "--scheduled"]).exits(3);
+    let first = world.wait_for("visited");
+    world.run(&["refresh", "--scheduled"]).exits(3);
+    world
+        .run(&["ask", "--scheduled", "--session", "two"])
+        .exits(0);
+    assert_eq!(world.lines("started").len(), 1);
+    assert_eq!((world.asked(), world.lines("visited").len()), (1, 1));
+    assert!(
+        world
+            .log()
+            .contains(r#"two not-asked why="somebody is being asked right now""#),
+        "{}",
+        world.log()
+    );
+    fs::remove_file(world.home.join("stubborn")).expect("it was there");
+    world.program("follow", "curl -sSL --cacert ca.pem -o page \"$1\"");
+    let followed = Command::new(world.home.join("bin/follow"))
+        .arg(first.trim())
+        .status();
+    assert!(followed.expect("it runs").success());
+    world.asker_ends(1);
     let order: Vec<String> = world
         .log()
         .lines()
-        .filter(|line| line.contains(" asked ") || line.contains(" signed-in "))
+        .filter(|line| line.contains(" asked how=") || line.contains(" signed-in "))
         .map(|line| {
             line.split(' ')
                 .skip(1)
@@ -373,6 +398,45 @@ fn ended_sessions_are_asked_for_one_after_the_other() {
         ["one asked", "one signed-in", "two asked", "two signed-in"]
     );
     world.job(0);
+}
+
+#[test]
+fn outside_of_systemd_the_asker_is_a_process_of_its_own() {
+    let center = consenting();
+    let mut world = ended(&center);
+    world.unset("INVOCATION_ID");
+    world.job(3);
+    world.wait_for("page");
+    let until = Instant::now() + Duration::from_secs(20);
+    while !world.log().contains("work signed-in after=") {
+        assert!(Instant::now() < until, "nobody signs in\n{}", world.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(world.lines("started"), Vec::<String>::new());
+}
+
+/// Whatever a service of systemd leaves behind is ended with it: an asker would start, vanish, and nobody would know.
+#[test]
+fn an_asker_that_systemd_does_not_start_is_missed() {
+    let center = consenting();
+    let mut world = ended(&center);
+    world.set("AWS_SSO_REFRESH_PATIENCE_MS", "500");
+    for (systemd_run, why) in [
+        (
+            "echo 'no bus' >&2; exit 1",
+            r#"not-asked why="cannot start the asker: systemd-run ended with 1, no bus""#,
+        ),
+        (
+            "exec sleep 60",
+            r#"not-asked why="cannot run systemd-run: it gave no answer within 0.5 s""#,
+        ),
+    ] {
+        world.program("systemd-run", systemd_run);
+        world.run(&["refresh", "--scheduled"]).exits(3);
+        assert!(world.log().contains(why), "{}", world.log());
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((world.asked(), world.lines("visited").len()), (0, 0));
 }
 
 #[test]

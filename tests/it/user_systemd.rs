@@ -226,9 +226,10 @@ const ASKERS: &str =
     "systemctl --user list-units --no-legend --state=active 'run-*.service' | wc -l";
 
 #[test]
-fn the_asker_outlives_the_job_and_holds_up_nothing() {
-    let test = "the_asker_outlives_the_job_and_holds_up_nothing";
-    let Some(mut session) = Session::start(test, "home") else {
+fn the_asker_outlives_the_job_and_its_browser_the_asker() {
+    let test = "the_asker_outlives_the_job_and_its_browser_the_asker";
+    // What systemd reads in a path and, below, in an argument.
+    let Some(mut session) = Session::start(test, r#"q"uo\te $x %%"#) else {
         return;
     };
     let center = IdentityCenter::start(Options {
@@ -237,15 +238,17 @@ fn the_asker_outlives_the_job_and_holds_up_nothing() {
     });
     let (mut world, variables) = session.sign_in(&center);
     world.desktop();
-    world.sessions(&["work", "due"]);
+    world.browser("echo \"$1\" >> visited; echo $$ > browser.pid; exec sleep 1000");
+    let ended = "$HOME%h";
+    world.sessions(&[ended, "work"]);
     fs::remove_file(session.home.join("bin/systemd-run")).expect("the real one is meant here");
-    fs::write(session.home.join("stubborn"), "").expect("written");
-    center.end_session(&world.token("work", "refreshToken"));
+    let granted = world.sign_in(&center, ended, 12);
+    center.end_session(&granted.refresh_token);
     own(&session.home);
-    session.run(&format!("{variables} BROWSER=$HOME/bin/browser"), "install");
+    session.run(&format!("{variables} BROWSER=browser"), "install");
     session.sh(
         "systemctl --user stop aws-sso-refresh.timer; \
-         systemctl --user set-environment PATH=$HOME/bin:/usr/bin:/bin; \
+         systemctl --user set-environment \"PATH=$HOME/bin:/usr/bin:/bin\"; \
          mkdir .config/systemd/user/aws-sso-refresh.service.d; \
          printf '[Service]\\nTimeoutStartSec=5s\\n' >.config/systemd/user/aws-sso-refresh.service.d/hasty.conf; \
          systemctl --user daemon-reload",
@@ -263,21 +266,22 @@ fn the_asker_outlives_the_job_and_holds_up_nothing() {
 
     // Past the job's own limit the asker still waits; a second one is not started, and what is due is refreshed.
     std::thread::sleep(std::time::Duration::from_secs(6));
-    world.sign_in(&center, "due", 12);
+    world.sign_in(&center, "work", 12);
     own(&session.home);
     session.sh(job);
     assert_eq!(session.sh(ASKERS).trim(), "1");
-    assert!(world.log().contains("due refreshed"), "{}", world.log());
+    assert_eq!(world.log().matches("work refreshed").count(), 2);
     assert_eq!(session.sh("cat visited").trim().lines().count(), 1);
 
     session.sh("curl -sSL --cacert ca*.pem -o page \"$(cat visited)\"");
-    session.until(".local/bin/aws-sso-refresh status", "✓ work  ");
+    session.until(".local/bin/aws-sso-refresh status", "✓ $HOME%h  ");
     session.until(ASKERS, "0");
     assert!(
-        world.log().contains("work signed-in after="),
+        world.log().contains("$HOME%h signed-in after="),
         "{}",
         world.log()
     );
+    session.sh("kill -0 \"$(cat browser.pid)\"");
     assert_eq!(session.sh("cat notified").trim().lines().count(), 1);
 }
 

@@ -60,8 +60,12 @@ impl World {
         self.set("AWS_ENDPOINT_URL_SSO", &center.endpoint());
     }
 
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub fn unset(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
         self.variables.push((name.to_string(), value.to_string()));
     }
 
