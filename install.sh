@@ -120,7 +120,8 @@ called() {
 
 # Wherever the program is run, its input is not the pipe that this script comes through.
 
-# The background job's state, as the program itself sees it. Its exit status speaks of the sessions.
+# The background job's state, as the program itself sees it; empty where it cannot tell, as with a setting that is out of
+# range. Its exit status speaks of the sessions.
 job_state() {
 	{ "$bin" status --json </dev/null 2>/dev/null || true; } | sed -n 's/.*"daemon": *{"state": *"\([A-Za-z]*\)".*/\1/p'
 }
@@ -134,6 +135,7 @@ look_after_job() {
 		"$bin" install </dev/null || err "the program is installed, the job is not; run $(called) install"
 		;;
 	waiting | running) say 'the background job uses it from its next check on' ;;
+	unknown | '') say "whether there is a background job cannot be told; see $(called) status" ;;
 	*)
 		say 'next:'
 		say "  $(called) status     what it sees of your sessions"
@@ -171,7 +173,7 @@ hint_path() {
 uninstall() {
 	[ -f "$bin" ] || [ -L "$bin" ] || err "$bin is not there"
 	case $(job_state) in
-	notInstalled | '') ;;
+	notInstalled) ;;
 	foreign) say 'the background job runs another program; it is left alone' ;;
 	*) "$bin" uninstall </dev/null || err "the background job could not be removed; $bin is kept" ;;
 	esac

@@ -36,7 +36,7 @@ echo "$*" >>"$HOME/calls"
 cat >>"$HOME/stdin"
 case $1 in
 --version) echo "aws-sso-refresh VERSION" ;;
-status) echo '{"version":1,"sessions":[{"state":"fresh"}],"daemon":{"state":"STATE","pid":null}}'; exit 3 ;;
+status) [ STATE = silent ] || echo '{"version":1,"sessions":[{"state":"fresh"}],"daemon":{"state":"STATE","pid":null}}'; exit 3 ;;
 install | uninstall) exit EXIT ;;
 esac
 """
@@ -446,8 +446,15 @@ class InstallSh(unittest.TestCase):
             self.assertEqual(self.calls()[-2:], ["status --json", "install"])
 
     def test_a_job_of_ours_is_left_alone(self):
-        for state in ("waiting", "running", "disabled", "notLoaded", "notInstalled", "unknown"):
+        for state in ("waiting", "running", "disabled", "notLoaded", "notInstalled"):
             self.with_job(state).assert_installed()
+            self.assertNotIn("cannot be told", self.out)
+        self.assertNotIn("install", self.calls())
+
+    def test_a_job_that_cannot_be_seen_is_said_and_left_alone(self):
+        for state in ("unknown", "silent"):
+            self.with_job(state).assert_installed()
+            self.assertIn("cannot be told; see ", self.out)
         self.assertNotIn("install", self.calls())
 
     def test_a_job_that_cannot_be_installed_anew_is_told(self):
@@ -491,10 +498,27 @@ class InstallSh(unittest.TestCase):
             self.assertEqual((self.status, self.in_home()), (0, []))
             self.assertNotIn("uninstall", self.calls())
 
+    def test_a_job_that_cannot_be_seen_is_removed(self):
+        for state in ("unknown", "silent"):
+            self.with_job(state)
+            self.run_script("--uninstall")
+            self.assertEqual((self.status, self.in_home()), (0, []))
+            self.assertEqual(self.calls()[-2:], ["status --json", "uninstall"])
+
     def test_a_job_that_cannot_be_removed_keeps_its_program(self):
-        self.with_job("waiting", status=1)
-        self.run_script("--uninstall")
-        self.assertEqual((self.status, self.in_home()), (1, [".local/bin/aws-sso-refresh"]))
+        for state in ("waiting", "unknown", "silent"):
+            self.with_job(state, status=1)
+            self.run_script("--uninstall")
+            self.assertEqual((self.status, self.in_home()), (1, [".local/bin/aws-sso-refresh"]))
+            self.assertIn("the background job could not be removed", self.err)
+
+    def test_a_setting_out_of_range_does_not_hide_the_job_of_the_real_program(self):
+        """Its `uninstall` has nothing to remove here, or refuses root; either way it is asked, and believed."""
+        self.releases.release({HOST: real_archive()})
+        self.run_script(AWS_SSO_REFRESH_THRESHOLD="0").assert_installed()
+        self.assertIn("cannot be told; see ", self.out)
+        self.run_script("--uninstall", AWS_SSO_REFRESH_THRESHOLD="0")
+        self.assertRegex(self.out + self.err, "There was no job|could not be removed")
 
     def test_uninstall_of_nothing_is_told(self):
         self.run_script("--uninstall").assert_refused("is not there")
