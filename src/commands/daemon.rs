@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::commands::job::{self, Scheduler};
+use crate::commands::survey;
 use crate::error::Error;
 use crate::format::json::{Member, RawJson};
 use crate::format::text::clean;
@@ -108,12 +109,32 @@ pub fn look(env: &Env) -> Daemon {
             )
         })
     }));
+    let vanished = vanished_profile(env, &now, stored);
+    let vanished = vanished.map(|why| format!("in the job, {why}"));
+    daemon.notes.extend(vanished);
     daemon.state = if process::is_program(Path::new(&program)) {
         ask(&scheduler).unwrap_or_else(|error| State::Unknown { why: error.line() })
     } else {
         State::ProgramMissing { program }
     };
     daemon
+}
+
+/// What is wrong with the job's profile, where the warnings of this shell's own do not say so already.
+fn vanished_profile(
+    env: &Env,
+    now: &[(String, String)],
+    stored: Vec<(String, String)>,
+) -> Option<String> {
+    let is_same = |name| value(now, name) == value(&stored, name);
+    if value(&stored, "AWS_PROFILE").is_none()
+        || is_same("AWS_PROFILE") && is_same("AWS_CONFIG_FILE")
+    {
+        return None;
+    }
+    let job = env.clone().of_job(Some(stored));
+    let read = survey::read_config(&job).ok()?;
+    survey::vanished_profile(&job, &read)
 }
 
 fn value(settings: &[(String, String)], name: &str) -> Option<String> {

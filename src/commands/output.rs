@@ -101,15 +101,19 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "aws-sso-refresh: {text}");
 }
 
-/// Warnings on standard error; a config full of garbage gets one line for what is beyond the first ten.
+/// Warnings on standard error.
 pub fn warn(warnings: &[String]) {
-    const SHOWN: usize = 10;
-    for warning in warnings.iter().take(SHOWN) {
+    for warning in first(warnings) {
         complain(&format!("warning: {warning}"));
     }
-    if let Some(more) = warnings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        complain(&format!("warning: and {more} more like these"));
-    }
+}
+
+/// The first ten; a config full of garbage gets one more for what is beyond them.
+pub fn first(warnings: &[String]) -> impl Iterator<Item = String> {
+    const SHOWN: usize = 10;
+    let more = warnings.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    let rest = more.map(|more| format!("and {more} more like these"));
+    warnings.iter().take(SHOWN).cloned().chain(rest)
 }
 
 /// A word as a POSIX shell takes it.

@@ -206,6 +206,12 @@ fn check(
     }
 
     let known: Vec<&Known> = survey.sessions.iter().filter_map(due).collect();
+    if options.scheduled && !options.dry_run && !known.is_empty() {
+        // Where nothing is due, nobody misses what they warn of.
+        for warning in output::first(&survey.warnings) {
+            note(journal, &format!("warning {}", text::word(&warning)));
+        }
+    }
     let mut reports: Vec<Option<Report>> = Vec::new();
     if !options.dry_run && !known.is_empty() {
         let run = Run {

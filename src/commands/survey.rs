@@ -2,7 +2,7 @@
 //!
 //! Both `status` and `refresh` begin here, so that what one shows is what the other does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::commands::output;
 use crate::commands::store::{READ_AGAIN, READ_AGAIN_PAUSE, Store, Stored};
@@ -165,14 +165,15 @@ pub fn survey(
     now: Timestamp,
     force: bool,
 ) -> Result<Survey, Error> {
+    let file = read_config(env)?;
+    let mut warnings = config_warnings(env, &file);
     let ConfigFile {
         path: config_path,
         config,
-    } = read_config(env)?;
+    } = file;
     let threshold = plan::effective_threshold(settings.threshold, settings.interval) * MINUTE;
     let policy = Policy { threshold, force };
     let (histories, history_trouble) = store.histories();
-    let mut warnings = config_warnings(env, &config, &config_path);
     warnings.extend(history_trouble.map(|error| error.line()));
 
     // The last one that was let go of. While it lives the next finds memory beside it; after it, musl would give
@@ -275,23 +276,26 @@ fn known(
     }
 }
 
-fn config_warnings(env: &Env, config: &Config, path: &Path) -> Vec<String> {
-    let path = clean(&path.to_string_lossy());
-    let mut warnings: Vec<String> = config
+fn config_warnings(env: &Env, file: &ConfigFile) -> Vec<String> {
+    let path = clean(&file.path.to_string_lossy());
+    let mut warnings: Vec<String> = file
+        .config
         .warnings
         .iter()
         .map(|warning| format!("{path}:{}: {}", warning.line, clean(&warning.text)))
         .collect();
-    let named_by = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
-    if let Some(named_by) = named_by.into_iter().find(|name| env.get(name).is_some())
-        && !config.profile.found
-    {
-        let name = clean(&config.profile.name);
-        warnings.push(format!(
-            "the profile {name} ({named_by}) is not in {path}; its settings are not used"
-        ));
-    }
+    warnings.extend(vanished_profile(env, file));
     warnings
+}
+
+/// What is to be said where a profile is named that the config does not have.
+pub fn vanished_profile(env: &Env, ConfigFile { path, config }: &ConfigFile) -> Option<String> {
+    let mut named_by = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter();
+    let named_by = named_by.find(|name| env.get(name).is_some())?;
+    let (name, path) = (clean(&config.profile.name), clean(&path.to_string_lossy()));
+    (!config.profile.found).then(|| {
+        format!("the profile {name} ({named_by}) is not in {path}; its settings are not used")
+    })
 }
 
 fn token_warnings(session: &SsoSession, stored: &Stored) -> Vec<String> {

@@ -591,6 +591,38 @@ fn the_job_runs_with_the_settings_of_its_installation() {
 }
 
 #[test]
+fn a_stored_profile_that_has_vanished_is_told_where_people_look() {
+    let center = center();
+    let mut mac = Mac::of(World::with(&center));
+    mac.world.sessions(&["work"]);
+    mac.world.sign_in(&center, "work", 50);
+    mac.world.set("AWS_PROFILE", "gone");
+    mac.own();
+    mac.run(&["install"]).exits(0);
+    let warning = "the profile gone (AWS_PROFILE) is not in ";
+    let told = mac.run(&["status"]).exits(0).complains(warning).stdout;
+    assert!(!told.contains(warning), "once is enough: {told}");
+    mac.world.unset("AWS_PROFILE");
+    mac.run(&["status"])
+        .exits(0)
+        .says(&format!("\nWarning: in the job, {warning}"));
+    mac.run(&["refresh", "--scheduled"]).exits(0).stays_quiet();
+    assert_eq!(mac.world.log().lines().count(), 1, "nothing was due");
+    mac.world.sign_in(&center, "work", 12);
+    mac.own();
+    mac.run(&["refresh", "--scheduled"]).exits(0).stays_quiet();
+    let log = mac.world.log();
+    assert!(log.contains(&format!(" warning \"{warning}")), "{log}");
+    assert!(log.contains("work refreshed"), "{log}");
+
+    let config = mac.world.home.join(".aws/config");
+    let text = fs::read_to_string(&config).expect("it is there");
+    fs::write(config, format!("{text}\n[profile gone]\n")).expect("written");
+    let told = mac.run(&["status"]).exits(0).stdout;
+    assert!(!told.contains("Warning: "), "{told}");
+}
+
+#[test]
 fn a_broken_line_of_the_settings_is_ignored_and_logged() {
     let mac = Mac::new();
     mac.run(&["install"]).exits(0);
