@@ -277,7 +277,7 @@ fn fill(mut file: &File, size: usize) -> io::Result<()> {
     step("fill")?;
     file.write_all(&blanks)?;
     step("sync room")?;
-    file.sync_all()
+    sync(file)
 }
 
 impl Room {
@@ -294,7 +294,7 @@ impl Room {
             step("cut")?;
             self.file.set_len(bytes.len() as u64)?;
             step("sync")?;
-            self.file.sync_all()
+            sync(&self.file)
         };
         written().map_err(|error| cannot("write", &self.path, &error))
     }
@@ -357,7 +357,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, durable: Durable) -> Result
         file.write_all(bytes)?;
         if durable == Durable::Now {
             step("replace: sync")?;
-            file.sync_all()?;
+            sync(&file)?;
         }
         step("replace: rename")?;
         fs::rename(&temporary, &target)?;
@@ -387,7 +387,7 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// Nothing has changed.
 pub fn adopt(from: &Path, to: &Path) -> Result<(), Error> {
-    let synced = File::open(from).and_then(|file| file.sync_all());
+    let synced = File::open(from).and_then(|file| sync(&file));
     synced.map_err(|error| cannot("read", from, &error))?;
     rename(from, to)
 }
@@ -420,7 +420,25 @@ pub fn resolve(path: &Path) -> PathBuf {
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     step("sync folder")?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    sync(&File::open(path.parent().unwrap_or(Path::new("/")))?)
+}
+
+/// Brings a file to the disk. A file system that does not know how has done what it can.
+fn sync(file: &File) -> io::Result<()> {
+    file.sync_all().or_else(|error| match is_unknown(&error) {
+        true => Ok(()),
+        false => Err(error),
+    })
+}
+
+/// On macOS `sync_all` is `F_FULLFSYNC`, which network disks answer with `ENOTSUP`, a number that std has no kind for,
+/// or with `EINVAL` or `ENOTTY`.
+fn is_unknown(error: &io::Error) -> bool {
+    const EINVAL: i32 = 22;
+    const ENOTTY: i32 = 25;
+    const ENOTSUP: i32 = 45; // of macOS; elsewhere nothing that a file could answer
+    error.kind() == io::ErrorKind::Unsupported
+        || matches!(error.raw_os_error(), Some(EINVAL | ENOTTY | ENOTSUP))
 }
 
 /// `cannot read /path: permission denied`, with a hint where one helps.
@@ -642,6 +660,15 @@ mod tests {
         );
         remove(&link).expect("removed");
         remove(&link).expect("nothing to remove is fine");
+    }
+
+    #[test]
+    fn a_disk_that_knows_no_sync_is_no_failure_and_a_broken_one_is() {
+        let of = |number| is_unknown(&io::Error::from_raw_os_error(number));
+        assert!([22, 25, 45].into_iter().all(of));
+        assert!(is_unknown(&io::ErrorKind::Unsupported.into()));
+        let (io_error, full, read_only, quota) = (5, 28, 30, 69);
+        assert!(![io_error, full, read_only, quota].into_iter().any(of));
     }
 
     #[test]
