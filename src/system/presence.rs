@@ -84,13 +84,24 @@ fn at_mac(uid: u32) -> Result<(), &'static str> {
     if console.uid() != uid {
         return Err("somebody else is on the screen");
     }
-    mac_lock(&output(&["ioreg", "-n", "Root", "-d1"])?)?;
-    mac_idle(&output(&["ioreg", "-c", "IOHIDSystem", "-d", "4"])?)
+    mac_lock(&output(&["ioreg", "-n", "Root", "-d1"])?, uid)?;
+    // From that entry on (`-r`), not the hundreds above it: the depth would count from the root.
+    mac_idle(&output(&["ioreg", "-r", "-c", "IOHIDSystem", "-d", "1"])?)
 }
 
-/// Looks for the locked screen in the registry's root; absent means unlocked.
-fn mac_lock(registry: &str) -> Result<(), &'static str> {
-    match registry.contains(r#""CGSSessionScreenIsLocked"=Yes"#) {
+/// Looks for the locked screen in the registry's root, where every login of this machine has a `{...}`: other people's
+/// are none of our business. Absent means unlocked.
+fn mac_lock(registry: &str, uid: u32) -> Result<(), &'static str> {
+    let is_ours = |login: &str| {
+        let after = login.split_once(r#""kCGSSessionUserIDKey"="#);
+        let number = after.and_then(|(_, rest)| rest.split([',', '}']).next());
+        number.and_then(|number| number.parse().ok()) == Some(uid)
+    };
+    let is_locked = |login: &str| login.contains(r#""CGSSessionScreenIsLocked"=Yes"#);
+    match registry
+        .split("},{")
+        .any(|login| is_ours(login) && is_locked(login))
+    {
         true => Err("the screen is locked"),
         false => Ok(()),
     }
@@ -186,17 +197,30 @@ mod tests {
 
     #[test]
     fn a_mac_tells_by_its_registry() {
-        let root = |console: &str| {
-            format!(
+        let check = |logins: &[(&str, u32)], expected| {
+            let logins: Vec<String> = logins
+                .iter()
+                .map(|(lock, uid)| {
+                    format!(
+                        "{{\"kCGSSessionOnConsoleKey\"=Yes,{lock}\"kCGSSessionUserNameKey\"=\"ada\",\
+                         \"kCGSSessionUserIDKey\"={uid}}}"
+                    )
+                })
+                .collect();
+            let registry = format!(
                 "+-o Root  <class IORegistryEntry, id 0x100000100, retain 30>\n    {{\n      \
-                 \"IOConsoleUsers\" = ({{\"kCGSSessionOnConsoleKey\"=Yes,{console}\"kCGSSessionUserIDKey\"=501}})\n    }}\n"
-            )
+                 \"IOConsoleUsers\" = ({})\n      \"IOKitDiagnostics\" = {{\"Classes\"={{\"A\"=1}}}}\n    }}\n",
+                logins.join(",")
+            );
+            assert_eq!(mac_lock(&registry, 501), expected, "{registry}");
         };
-        assert_eq!(mac_lock(&root("")), Ok(()));
-        assert_eq!(
-            mac_lock(&root("\"CGSSessionScreenIsLocked\"=Yes,")),
-            Err("the screen is locked")
-        );
+        let lock = r#""CGSSessionScreenLockedTime"=1786984979,"CGSSessionScreenIsLocked"=Yes,"#;
+        let locked = Err("the screen is locked");
+        check(&[("", 501)], Ok(()));
+        check(&[(lock, 501)], locked);
+        check(&[("", 502), (lock, 501), ("", 503)], locked);
+        check(&[(lock, 502), ("", 501), (lock, 5011)], Ok(()));
+        check(&[], Ok(()));
         let idle = |nanos: &str| {
             format!(
                 "  | |   {{\n  | |     \"HIDIdleTime\" = {nanos}\n  | |     \"HIDIdleTime\" = 9\n"
