@@ -156,20 +156,20 @@ fn ask(scheduler: &Scheduler) -> Result<State, Error> {
             return Ok(State::of_report(&Report::read(&ended.stdout)));
         }
     };
-    // The common case costs one process. `list` looks into the domain of this login only, so its "unknown" is no answer.
+    // `list` looks into the domain of this login only, so its "unknown" is no answer.
     let listed = scheduler.ask(&agent.list())?;
-    if listed.status == 0 {
-        let pid = launchd::pid(&listed.stdout);
-        return Ok(pid.map_or(State::Waiting, |pid| State::Running { pid }));
+    if let Some(pid) = launchd::pid(&listed.stdout) {
+        return Ok(State::Running { pid });
     }
+    let mut is_loaded = listed.status == 0;
     for domain in [Domain::Gui, Domain::User] {
-        if scheduler.ask(&agent.probe(domain))?.status == 0 {
-            return Ok(State::Waiting);
-        }
+        is_loaded = is_loaded || scheduler.ask(&agent.probe(domain))?.status == 0;
     }
+    // One that was disabled while it was loaded runs until the next login only.
     let disabled = scheduler.ask(&agent.probe_disabled(Domain::Gui))?.stdout;
     Ok(match launchd::is_disabled(&disabled) {
         true => State::Disabled,
+        false if is_loaded => State::Waiting,
         false => State::NotLoaded,
     })
 }

@@ -46,11 +46,11 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
     output::print(&text)?;
     // First of all, because a new job runs at once; and the line for a crontab reads them too.
     let stored = carry_out(&scheduler, &store, options);
-    stored.map_err(|trouble| trouble.explain(&scheduler, CANNOT))?;
+    stored.map_err(|trouble| trouble.explain(&scheduler, "install"))?;
     if let Some(why) = job::absence(&scheduler) {
         let (interval, program) = (settings.interval, shell_word(shown));
         let line = schedule::crontab_line(&program, interval);
-        return Err(Error::new(CANNOT, why).hint(format!(
+        return Err(Error::new("cannot install the job", why).hint(format!(
             "add this line with `crontab -e`, or run it some other way every {interval} minutes:\n  {line}"
         )));
     }
@@ -86,8 +86,6 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
     Ok(Exit::Ok)
 }
 
-const CANNOT: &str = "cannot install the job";
-
 /// Whether anything had to be done, and what a person should know of it.
 fn put_into_launchd(
     scheduler: &Scheduler,
@@ -100,13 +98,13 @@ fn put_into_launchd(
         let found = job::look_at_launchd(scheduler, agent, domain, plist)?;
         let steps = agent.install(domain, plist, &found)?;
         match carry_out(scheduler, &steps, options) {
-            // The login at the screen exists and takes no job from here, as over SSH: this user's other domain does.
+            // The login at the screen exists and takes no job from here, as over SSH: this user's other domain may.
             Err(Trouble::Refused { status, .. })
                 if domain == Domain::Gui && launchd::is_wrong_domain(status) =>
             {
                 domain = Domain::User;
             }
-            Err(trouble) => return Err(trouble.explain(scheduler, CANNOT)),
+            Err(trouble) => return Err(trouble.explain(scheduler, "install")),
             Ok(()) => {
                 let note = match domain {
                     Domain::Gui => "",
@@ -136,7 +134,7 @@ fn put_into_systemd(
     let report = job::look_at_systemd(scheduler)?;
     let steps = units.install(texts, same, &report);
     let done = carry_out(scheduler, &steps, options);
-    done.map_err(|trouble| trouble.explain(scheduler, CANNOT))?;
+    done.map_err(|trouble| trouble.explain(scheduler, "install"))?;
     // Without lingering the user manager, and the job with it, ends with the last logout. A laptop does not need it.
     let user = env.get("USER").unwrap_or_default();
     let is_lingering = Path::new("/var/lib/systemd/linger").join(&user).is_file();
@@ -169,7 +167,7 @@ pub fn uninstall(env: &Env, options: &Options) -> Result<Exit, Error> {
     let path = job::settings_path(env);
     steps.push(Step::Remove { path });
     carry_out(&scheduler, &steps, options)
-        .map_err(|trouble| trouble.explain(&scheduler, "cannot uninstall the job"))?;
+        .map_err(|trouble| trouble.explain(&scheduler, "uninstall"))?;
     if options.dry_run {
         return Ok(Exit::Ok);
     }

@@ -233,8 +233,9 @@ impl Trouble {
         }
     }
 
-    /// For a person: what the status means and what to do.
-    pub fn explain(self, scheduler: &Scheduler, what: &str) -> Error {
+    /// For a person: what the status means and what to do; `verb` is the command that did not succeed.
+    pub fn explain(self, scheduler: &Scheduler, verb: &str) -> Error {
+        let what = format!("cannot {verb} the job");
         let (command, status, said) = match self {
             Trouble::Error(error) => return error,
             Trouble::Refused {
@@ -250,7 +251,8 @@ impl Trouble {
         match scheduler {
             Scheduler::Launchd(agent) => {
                 let plist = clean(&output::shell_word(&agent.plist.to_string_lossy()));
-                let (why, hint) = launchd::explain(status, &plist);
+                let command = format!("aws-sso-refresh {verb}");
+                let (why, hint) = launchd::explain(status, &plist, &command);
                 Error::new(what, format!("{why} ({told})")).hint(hint)
             }
             Scheduler::Systemd(_) => Error::new(what, told).hint(

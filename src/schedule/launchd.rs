@@ -22,7 +22,7 @@ const NO_DOMAIN: i32 = 112;
 
 /// `bootout`: accepted, was not there, still draining, or the catch-all that recent systems give for an absent job.
 /// Whether it is gone is asked afterwards.
-const OUT: &[i32] = &[0, 3, 5, 36, 37, UNKNOWN];
+const OUT: &[i32] = &[0, 3, 5, 36, 37, NO_DOMAIN, UNKNOWN];
 
 /// `bootstrap`: already there, or the old one is not quite gone.
 const NOT_YET: &[i32] = &[5, 17, 36, 37];
@@ -104,7 +104,8 @@ impl Agent {
         let plist = representable(&self.plist)?;
         let enable = argv(&["launchctl", "enable", &self.service(domain)]);
         let mut steps = Vec::new();
-        if found.is_same && !found.is_link && found.registered.contains(&domain) {
+        let is_current = found.is_same && !found.is_link;
+        if is_current && found.registered.contains(&domain) {
             if found.is_disabled {
                 let accept = &[];
                 steps.push(Step::Run {
@@ -114,7 +115,12 @@ impl Agent {
             }
             return Ok(steps);
         }
-        steps.extend(self.out(&found.registered));
+        // A job in the other domain that is as it should be is kept until this domain has taken it: it may not.
+        let (before, after) = match is_current {
+            true => (&[][..], &found.registered[..]),
+            false => (&found.registered[..], &[][..]),
+        };
+        steps.extend(self.out(before));
         if found.is_link {
             steps.push(Step::Remove {
                 path: self.plist.clone(),
@@ -140,6 +146,7 @@ impl Agent {
             // that only the system's log knows.
             last_resort: argv(&["launchctl", "load", "-w", plist]),
         }));
+        steps.extend(self.out(after));
         Ok(steps)
     }
 
@@ -188,19 +195,21 @@ pub fn pid(output: &str) -> Option<u32> {
     line.trim_end_matches(';').parse().ok()
 }
 
-/// Whether to try the other domain after `bootstrap` ended with this.
+/// Whether to try the other domain after this one refused for good with this status. What it keeps saying 5 to, the last
+/// resort may have put into the other one.
 pub fn is_wrong_domain(status: i32) -> bool {
-    matches!(status, NO_DOMAIN | 125)
+    matches!(status, NO_DOMAIN | 125) || NOT_YET.contains(&status)
 }
 
-/// Why `launchctl` ended with this status, and what to do; `plist` as it is to be shown.
-pub fn explain(status: i32, plist: &str) -> (&'static str, String) {
+/// Why `launchctl` ended with this status, and what to do before `command` is run again; `plist` as it is to be shown.
+pub fn explain(status: i32, plist: &str, command: &str) -> (&'static str, String) {
     match status {
         0 | 3 | UNKNOWN => (
             "launchd does not keep the job",
-            "it may have been switched off in System Settings > General > Login Items & Extensions; switch it on there \
-             and run `aws-sso-refresh install` again"
-                .to_string(),
+            format!(
+                "it may have been switched off in System Settings > General > Login Items & Extensions; switch it on \
+                 there and run `{command}` again"
+            ),
         ),
         5 | 17 | 36 | 37 => (
             "launchd does not take the job",
@@ -210,12 +219,13 @@ pub fn explain(status: i32, plist: &str) -> (&'static str, String) {
         ),
         NO_DOMAIN => (
             "this user is not logged in",
-            "log in at the screen and run `aws-sso-refresh install` there".to_string(),
+            format!("log in at the screen and run `{command}` there"),
         ),
         DISABLED => (
             "the job is disabled and stays so",
-            "switch it on in System Settings > General > Login Items & Extensions, then run `aws-sso-refresh install`"
-                .to_string(),
+            format!(
+                "switch it on in System Settings > General > Login Items & Extensions, then run `{command}`"
+            ),
         ),
         122 => (
             "launchd refuses the owner or the mode of the file",
@@ -223,15 +233,15 @@ pub fn explain(status: i32, plist: &str) -> (&'static str, String) {
         ),
         124 => (
             "this user is logging out",
-            "run `aws-sso-refresh install` after the next login".to_string(),
+            format!("run `{command}` after the next login"),
         ),
         125 => (
             "this kind of login cannot hold a job",
-            "log in at the screen and run `aws-sso-refresh install` in a terminal there".to_string(),
+            format!("log in at the screen and run `{command}` in a terminal there"),
         ),
         134 => (
             "the job may not run in this kind of login",
-            "log in at the screen and run `aws-sso-refresh install` there; please report this".to_string(),
+            format!("log in at the screen and run `{command}` there; please report this"),
         ),
         155 => (
             "the program is quarantined",
@@ -397,7 +407,12 @@ mod tests {
         check(
             &found(true, &[User]),
             Gui,
-            &[&user_out[..], &[enable, insist]].concat(),
+            &[&[enable, insist], &user_out[..]].concat(),
+        );
+        check(
+            &found(false, &[User]),
+            Gui,
+            &[&user_out[..], &["write 644", enable, insist]].concat(),
         );
         check(
             &found(false, &[]),
@@ -431,21 +446,27 @@ mod tests {
             );
         }
         assert_eq!(insist.remedy.0, 119);
-        for status in [0, 3, 5, 36, 113] {
+        for status in [0, 3, 5, 36, 112, 113] {
             assert!(OUT.contains(&status), "{status} is a bootout on its way");
         }
-        for (status, is_wrong) in [(112, true), (125, true), (5, false), (134, false)] {
+        for (status, is_wrong) in [
+            (112, true),
+            (125, true),
+            (5, true),
+            (122, false),
+            (134, false),
+        ] {
             assert_eq!(is_wrong_domain(status), is_wrong);
         }
         let statuses = [5, 112, 113, 119, 122, 124, 125, 134, 155, 99];
-        let mut told: Vec<&str> = statuses.map(|status| explain(status, "p").0).to_vec();
+        let mut told: Vec<&str> = statuses.map(|status| explain(status, "p", "c").0).to_vec();
         told.sort_unstable();
         told.dedup();
         assert_eq!(told.len(), statuses.len(), "each says something of its own");
         assert!(
             statuses
                 .iter()
-                .all(|status| !explain(*status, "p").1.is_empty())
+                .all(|status| !explain(*status, "p", "c").1.is_empty())
         );
     }
 

@@ -233,17 +233,39 @@ fn install_in(mood: Mood, has_job: bool) -> (Mac, Ran) {
 
 #[test]
 fn whatever_launchd_does_at_first_the_job_ends_up_installed() {
-    let days: [(Mood, bool, &str); 10] = [
+    let days: [(Mood, bool, &str); 17] = [
         (&[("drain", "8")], true, "gui"),
+        (&[("drain", "quietly 8")], true, "gui"),
         (&[("drain", "3"), ("bootstrap", "37\n5\n0\n")], true, "gui"),
+        (&[("bootout", "5")], true, "gui"),
+        (&[("bootout", "113")], true, "gui"),
         (&[("bootstrap", "5\n0\n")], false, "gui"),
         (&[("bootstrap", "36\n37\n17\n0\n")], false, "gui"),
         (&[("bootstrap", "119\n0\n")], false, "gui"),
         (&[("bootstrap", "112\n0\n")], false, "user"),
         (&[("bootstrap", "always 5\n")], false, "gui"),
         (&[("disabled", "")], false, "gui"),
+        (&[("disabled", ""), ("old", "")], true, "gui"),
         (&[("domains", "user/UID\n")], false, "user"),
-        (&[("no-gui-action", "")], false, "user"),
+        (&[("refuse", "bootstrap gui/ 125\n")], false, "user"),
+        (&[("refuse", "enable gui/ 125\n")], false, "user"),
+        // What only the last resort gets in, it puts where this login is at home.
+        (
+            &[
+                ("bootstrap", "always 5\n"),
+                ("domains", "user/UID\ngui/UID\n"),
+            ],
+            true,
+            "user",
+        ),
+        (
+            &[
+                ("refuse", "bootstrap gui/ 5\n"),
+                ("domains", "user/UID\ngui/UID\n"),
+            ],
+            false,
+            "user",
+        ),
     ];
     side_by_side(&days, |(mood, has_job, domain)| {
         let (mac, ran) = install_in(mood, *has_job);
@@ -254,7 +276,7 @@ fn whatever_launchd_does_at_first_the_job_ends_up_installed() {
 
 #[test]
 fn what_launchd_refuses_for_good_is_explained() {
-    let days: [(Mood, bool, [&str; 2]); 10] = [
+    let days: [(Mood, bool, [&str; 2]); 13] = [
         (
             &[("domains", "\n")],
             false,
@@ -286,12 +308,30 @@ fn what_launchd_refuses_for_good_is_explained() {
             ["this kind of login", "ended with 134"],
         ),
         (
+            &[("bootstrap", "155\n")],
+            false,
+            ["the program is quarantined", "xattr -d"],
+        ),
+        (
+            &[("refuse", "bootout gui/ 125\n")],
+            true,
+            ["this kind of login", "bootout gui/"],
+        ),
+        (
+            &[("bootstrap", "always 5\n"), ("hang", "load")],
+            false,
+            [
+                "cannot run launchctl load: it gave no answer",
+                "restart this Mac",
+            ],
+        ),
+        (
             &[("bootstrap", "99\n")],
             false,
             ["launchd refused", "launchctl error 99"],
         ),
         (
-            &[("domains", "gui/UID\n"), ("no-gui-action", "")],
+            &[("domains", "gui/UID\n"), ("refuse", "bootstrap gui/ 125\n")],
             false,
             ["bootstrap user/", "log in at the screen"],
         ),
@@ -316,6 +356,39 @@ fn what_launchd_refuses_for_good_is_explained() {
             .all(|part| said.contains(part));
         assert!(says_all, "{mood:?}: {said}");
     });
+}
+
+#[test]
+fn a_job_that_the_screens_login_does_not_take_is_left_where_it_is() {
+    let mac = Mac::new();
+    mac.mood("refuse", "bootstrap gui/ 125\n");
+    mac.run(&["install"]).exits(0).says("where it cannot ask");
+    mac.changes();
+    mac.run(&["install"]).exits(0).says("where it cannot ask");
+    mac.is_installed_in("user");
+    assert!(!mac.changes().contains(&"bootout".to_string()));
+    mac.cheer_up("refuse");
+    mac.run(&["install"]).exits(0);
+    mac.is_installed_in("gui");
+    assert_eq!(mac.registered("user"), None, "once is enough");
+}
+
+#[test]
+fn what_keeps_a_job_from_going_is_told_of_the_right_command() {
+    let mut mac = Mac::new();
+    mac.run(&["install"]).exits(0);
+    mac.world.set("AWS_SSO_REFRESH_PATIENCE_MS", "1500");
+    mac.mood("refuse", "bootout gui/ 125\n");
+    let told = mac
+        .run(&["uninstall"])
+        .exits(1)
+        .complains("cannot uninstall the job: this kind of login cannot hold a job (");
+    assert!(
+        told.stderr.contains("run `aws-sso-refresh uninstall` in a"),
+        "{}",
+        told.stderr
+    );
+    assert!(mac.plist().exists(), "what still runs keeps its file");
 }
 
 /// Most of these days are spent waiting.
@@ -663,18 +736,23 @@ fn status_tells_what_is_wrong_with_the_job() {
         )
         .says("AWS_SSO_REFRESH_INTERVAL is 5 here and not set in the job")
         .says("Interval: every 10 minutes\nThreshold: refresh when < 40m remaining\n");
-    assert_eq!(
-        mac.calls().lines().count(),
-        1,
-        "one process: {}",
-        mac.calls()
-    );
+    let asked = format!("list {LABEL}\nprint-disabled gui/{}\n", mac.uid);
+    assert_eq!(mac.calls(), asked, "the common case costs two processes");
 
     mac.mood("pid", "1234");
     mac.run(&["status"]).says("Daemon: running (PID 1234)\n");
     mac.run(&["status", "--json"])
         .says(r#""daemon": {"state": "running", "pid": 1234, "lastCheckAt": null, "lastExit": null, "intervalMinutes": 10}"#);
     mac.cheer_up("pid");
+    mac.mood("disabled", "");
+    mac.run(&["status"])
+        .says("Daemon: disabled; run aws-sso-refresh install\n");
+    mac.cheer_up("disabled");
+    // In the other domain than this login's own.
+    let (gui, user) = (format!("gui/{}\n", mac.uid), format!("user/{}\n", mac.uid));
+    mac.mood("domains", &format!("{user}{gui}"));
+    mac.run(&["status"]).says("Daemon: waiting (");
+    mac.mood("domains", &format!("{gui}{user}"));
     fs::remove_file(mac.launchd.join(format!("job.gui.{}", mac.uid))).expect("it was there");
     mac.run(&["status"])
         .says("Daemon: installed, but not active; run aws-sso-refresh install\n");
