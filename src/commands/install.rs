@@ -363,7 +363,7 @@ fn test_notification() -> String {
     let body =
         "The background job is installed. It will tell you here when a session needs a sign-in.";
     match notify::send("AWS SSO", body) {
-        Ok(()) if cfg!(target_os = "macos") => {
+        Ok(()) if env::is_mac() => {
             "A test notification was sent. If you saw none, allow Script Editor in System Settings > Notifications.\n"
                 .to_string()
         }

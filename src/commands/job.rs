@@ -47,21 +47,14 @@ pub struct Manager {
 }
 
 impl Scheduler {
-    /// launchd on macOS, else systemd. A debug build can be told otherwise, so that all of it is tested on one machine;
-    /// a `launchctl` on PATH is no such sign, because a shipped program must not be led astray by a stray file.
+    /// launchd on macOS, else systemd.
     ///
     /// # Errors
     /// The home folder is not there.
     pub fn of_this_machine(env: &Env) -> Result<Scheduler, Error> {
         let home =
             fs::metadata(&env.home).map_err(|error| files::cannot("read", &env.home, &error))?;
-        let mut is_launchd = cfg!(target_os = "macos");
-        if cfg!(debug_assertions)
-            && let Some(chosen) = env::var("AWS_SSO_REFRESH_SCHEDULER")
-        {
-            is_launchd = chosen == "launchd";
-        }
-        if is_launchd {
+        if env::is_mac() {
             return Ok(Scheduler::Launchd(Agent::new(&env.home, home.uid())));
         }
         let xdg = |name: &str, default: &str| match env.get(name).map(PathBuf::from) {

@@ -43,13 +43,13 @@ fn has_desktop(env: &Env) -> bool {
     // The desktop of Windows shows the pages of WSL, which has no display of its own everywhere.
     let signs = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"];
     let has_sign = signs.iter().any(|name| env.get(name).is_some());
-    !is_remote(env) && (cfg!(target_os = "macos") || has_sign)
+    !is_remote(env) && (env::is_mac() || has_sign)
 }
 
 /// Begins to open `url`; the outcome arrives later, an error being the reason in a few words.
 pub fn open(env: &Env, url: &str) -> io::Result<Pending<Result<(), String>>> {
     let chosen = env.get(env::BROWSER);
-    let usual: &[&str] = match (has_desktop(env), cfg!(target_os = "macos")) {
+    let usual: &[&str] = match (has_desktop(env), env::is_mac()) {
         (false, _) => &[],
         (true, true) => &["open"],
         (true, false) => &["wslview", "xdg-open"],

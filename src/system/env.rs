@@ -229,6 +229,17 @@ pub fn var(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// Whether this is a Mac. A debug build can be told otherwise, so that all of it is tested on one machine; a `launchctl`
+/// on PATH is no such sign, because a shipped program must not be led astray by a stray file.
+pub fn is_mac() -> bool {
+    if cfg!(debug_assertions)
+        && let Some(system) = var("AWS_SSO_REFRESH_SYSTEM")
+    {
+        return system == "macos";
+    }
+    cfg!(target_os = "macos")
+}
+
 /// Which stream of this process is a terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {

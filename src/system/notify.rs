@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::system::process;
+use crate::system::{env, process};
 
 /// `notify-send` may wait 25 s for a daemon that is not there.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// There is nothing to show it with, or that failed.
 pub fn send(title: &str, body: &str) -> Result<(), Error> {
-    let argv = if cfg!(target_os = "macos") {
+    let argv = if env::is_mac() {
         osascript(title, body)
     } else {
         notify_send(title, body)

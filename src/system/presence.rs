@@ -4,11 +4,12 @@
 //! last input was: not every desktop tells. `LockedHint` is a hint that GNOME and KDE give and some lockers do not: its
 //! yes is believed, its no is not proof. Nothing here needs the network.
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::format::time::{MINUTE, Timestamp};
-use crate::system::env::Env;
+use crate::system::env::{self, Env};
 use crate::system::process;
 
 /// Input older than this means that nobody is looking. Seconds.
@@ -26,7 +27,7 @@ pub fn somebody(env: &Env, now: Timestamp) -> Result<(), &'static str> {
         return Err("this is a remote session");
     }
     let uid = std::fs::metadata(&env.home).map_err(|_| "the home folder cannot be read")?;
-    match cfg!(target_os = "macos") {
+    match env::is_mac() {
         true => at_mac(uid.uid()),
         false => at_linux(uid.uid(), now),
     }
@@ -80,13 +81,22 @@ fn linux_session(properties: &str, now: Timestamp) -> Result<(), &'static str> {
 }
 
 fn at_mac(uid: u32) -> Result<(), &'static str> {
-    let console = std::fs::metadata("/dev/console").map_err(|_| "there is no console")?;
+    let console = std::fs::metadata(console()).map_err(|_| "there is no console")?;
     if console.uid() != uid {
         return Err("somebody else is on the screen");
     }
     mac_lock(&output(&["ioreg", "-n", "Root", "-d1"])?, uid)?;
     // From that entry on (`-r`), not the hundreds above it: the depth would count from the root.
     mac_idle(&output(&["ioreg", "-r", "-c", "IOHIDSystem", "-d", "1"])?)
+}
+
+/// Belongs to whoever is logged in at the screen.
+fn console() -> OsString {
+    #[cfg(debug_assertions)]
+    if let Some(path) = env::var("AWS_SSO_REFRESH_CONSOLE") {
+        return path; // tests sit at no screen
+    }
+    "/dev/console".into()
 }
 
 /// Looks for the locked screen in the registry's root, where every login of this machine has a `{...}`: other people's

@@ -1,6 +1,7 @@
 //! Asking a person: whom, when, how often; and the whole life of a session.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,13 +28,41 @@ impl World {
         self.browser(
             "echo \"$1\" >> visited\n[ -e stubborn ] || curl -sSL --cacert ca.pem -o page \"$1\"",
         );
-        let path = std::env::var("PATH").unwrap_or_default();
-        self.set(
-            "PATH",
-            &format!("{}:{path}", self.home.join("bin").display()),
-        );
+        self.prefer_bin();
+        self.set("AWS_SSO_REFRESH_SYSTEM", "linux");
         self.set("INVOCATION_ID", "0123456789abcdef0123456789abcdef"); // as in a service of systemd
         self.person(AT_THE_DESK);
+    }
+
+    /// The same on a Mac, where launchd starts the job and `open` the browser.
+    fn mac(&mut self) {
+        self.desktop();
+        for name in ["INVOCATION_ID", "BROWSER"] {
+            self.unset(name);
+        }
+        self.set("AWS_SSO_REFRESH_SYSTEM", "macos");
+        let bin = self.home.join("bin");
+        fs::rename(bin.join("notify-send"), bin.join("osascript")).expect("renamed");
+        fs::rename(bin.join("browser"), bin.join("open")).expect("renamed");
+        self.program(
+            "ioreg",
+            "case $* in '-n Root -d1') cat root ;; '-r -c IOHIDSystem -d 1') cat input ;; *) exit 64 ;; esac",
+        );
+    }
+
+    /// What the registry of a Mac tells: more in this user's login, before it, and seconds without input.
+    fn registry(&self, before: &str, more: &str, idle: u64) {
+        let uid = fs::metadata(&self.home).expect("it exists").uid();
+        let root = format!(
+            "+-o Root  <class IORegistryEntry, id 0x100000100, retain 30>\n    {{\n      \"IOConsoleUsers\" = \
+             ({before}{{\"kCGSSessionOnConsoleKey\"=Yes,{more}\"kCGSSessionUserIDKey\"={uid}}})\n    }}\n"
+        );
+        let input = format!(
+            "+-o IOHIDSystem  <class IOHIDSystem>\n    {{\n      \"HIDIdleTime\" = {idle}000000000\n    }}\n"
+        );
+        fs::write(self.home.join("root"), root).expect("written");
+        fs::write(self.home.join("input"), input).expect("written");
+        fs::write(self.home.join("console"), "").expect("written");
     }
 
     fn person(&self, session: &str) {
@@ -66,6 +95,15 @@ impl World {
         }
         let said = fs::read_to_string(self.home.join("asker.out")).unwrap_or_default();
         assert_eq!(said, "", "nobody reads what the asker says");
+    }
+
+    #[track_caller]
+    fn until_signed_in(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.log().contains("work signed-in after=") {
+            assert!(Instant::now() < until, "nobody signs in\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// As if the last request had been made so many minutes earlier.
@@ -159,7 +197,7 @@ fn an_unanswered_request_pauses_for_longer_each_time() {
 #[test]
 fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
     let center = consenting();
-    let world = ended(&center);
+    let mut world = ended(&center);
     for absent in [
         LOCKED.to_string(),
         AT_THE_DESK.replace("wayland", "tty"),
@@ -175,6 +213,10 @@ fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
     }
     fs::remove_file(world.home.join("session")).expect("removed");
     world.job(3);
+    world.person(AT_THE_DESK);
+    world.set("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22");
+    world.job(3);
+    world.unset("SSH_CONNECTION");
     assert_eq!(world.lines("started"), Vec::<String>::new());
     assert!(!world.history("work").contains("asked"));
     assert!(
@@ -187,9 +229,50 @@ fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
             .log()
             .contains(r#"work not-asked why="there is no graphical session""#)
     );
-    world.person(AT_THE_DESK);
+    assert!(
+        world
+            .log()
+            .contains(r#"work not-asked why="this is a remote session""#)
+    );
     world.job(3);
     assert_eq!(world.asked(), 1);
+}
+
+#[test]
+fn a_mac_tells_by_its_registry_whom_to_ask() {
+    let center = consenting();
+    let mut world = ended(&center);
+    world.mac();
+    let console = world.home.join("console");
+    let lock = r#""CGSSessionScreenIsLocked"=Yes,"#;
+    world.set("AWS_SSO_REFRESH_CONSOLE", &console.to_string_lossy());
+    for (more, idle, why) in [
+        (lock, 1, "the screen is locked"),
+        ("", 301, "nobody has touched it for a while"),
+    ] {
+        world.registry("", more, idle);
+        world.job(3);
+        assert!(world.log().contains(why), "{}", world.log());
+    }
+    world.registry("", "", 1);
+    fs::remove_file(&console).expect("removed");
+    world.job(3);
+    assert!(world.log().contains("there is no console"));
+    let other = format!("{{{lock}\"kCGSSessionUserIDKey\"=99}},");
+    world.registry(&other, "", 299);
+    world.set("SSH_TTY", "/dev/ttys001");
+    world.job(3);
+    assert!(world.log().contains("this is a remote session"));
+    assert_eq!((world.asked(), world.lines("notified").len()), (0, 0));
+    world.unset("SSH_TTY");
+
+    world.job(3);
+    world.until_signed_in();
+    assert_eq!(
+        world.lines("notified"),
+        ["A sign-in is needed: the session ended. The page opens in your browser now."]
+    );
+    assert_eq!((world.asked(), world.lines("visited").len()), (1, 1));
 }
 
 #[test]
@@ -406,12 +489,7 @@ fn outside_of_systemd_the_asker_is_a_process_of_its_own() {
     let mut world = ended(&center);
     world.unset("INVOCATION_ID");
     world.job(3);
-    world.wait_for("page");
-    let until = Instant::now() + Duration::from_secs(20);
-    while !world.log().contains("work signed-in after=") {
-        assert!(Instant::now() < until, "nobody signs in\n{}", world.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    world.until_signed_in();
     assert_eq!(world.lines("started"), Vec::<String>::new());
 }
 

@@ -6,18 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::World;
-
-fn is_installed(tool: &str, test: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {tool}")])
-        .output()
-        .expect("sh runs");
-    if !found.status.success() {
-        eprintln!("SKIPPED {test}: {tool} is not installed");
-    }
-    found.status.success()
-}
+use crate::world::{World, in_terminal, is_installed};
 
 /// Compares with `fixtures/help/<name>`; `UPDATE=1` writes it, and `git diff` is the review.
 fn check_golden(name: &str, text: &str) {
@@ -200,7 +189,7 @@ fn zsh_completes_commands_flags_and_sessions() {
     let (world, bin) = world_with_bin();
     let script = world.run(&["generate", "zsh"]).exits(0).stdout;
     let test = "zsh_completes_commands_flags_and_sessions";
-    if !is_installed("zsh", test) || !is_installed("script", test) {
+    if !is_installed("zsh", test) || !is_installed("python3", test) {
         return;
     }
     let functions = world.home.join("functions");
@@ -211,17 +200,16 @@ fn zsh_completes_commands_flags_and_sessions() {
         functions.display()
     );
     fs::write(world.home.join(".zshrc"), rc).expect("written");
-    let mut shell = Command::new("script")
-        .args(["-qfec", "zsh -i", "/dev/null"])
+    let mut zsh = Command::new("zsh");
+    zsh.arg("-i")
         .env("HOME", &world.home)
         .env("ZDOTDIR", &world.home)
         .env("TERM", "xterm")
-        .env("PATH", path_with(&bin))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .env("PATH", path_with(&bin));
+    let mut shell = in_terminal(&zsh)
         .stderr(Stdio::null())
         .spawn()
-        .expect("script runs");
+        .expect("python3 runs");
     let mut input = shell.stdin.take().expect("piped");
     let mut output = shell.stdout.take().expect("piped");
     let (sender, screen) = std::sync::mpsc::channel();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::{Ran, World, center, in_seconds, names_in};
+use crate::world::{Ran, World, center, in_seconds, names_in, skipped};
 
 /// Whom tests that run as root become: nothing is installed for root.
 const NOBODY: u32 = 65534;
@@ -46,7 +46,7 @@ impl Mac {
         fs::write(launchd.join("domains"), format!("gui/{uid}\nuser/{uid}\n")).expect("written");
         world.set("LAUNCHD", &launchd.to_string_lossy());
         world.set("PATH", &format!("{}:/usr/bin:/bin", tools.display()));
-        world.set("AWS_SSO_REFRESH_SCHEDULER", "launchd");
+        world.set("AWS_SSO_REFRESH_SYSTEM", "macos");
         let mac = Mac {
             world,
             launchd,
@@ -581,7 +581,7 @@ assert type(job['RunAtLoad']) is bool and type(job['StartInterval']) is int";
 #[test]
 fn a_machine_without_a_scheduler_is_told_the_line_for_its_crontab() {
     let mut mac = Mac::new();
-    mac.world.set("AWS_SSO_REFRESH_SCHEDULER", "systemd");
+    mac.world.set("AWS_SSO_REFRESH_SYSTEM", "linux");
     mac.world.set("XDG_RUNTIME_DIR", "/nonexistent");
     mac.world.set("AWS_SSO_REFRESH_INTERVAL", "25");
     mac.world.set("AWS_PROFILE", "work");
@@ -805,10 +805,4 @@ fn sessions_that_need_a_person_are_named_at_once() {
     mac.run(&["install"])
         .exits(0)
         .says("work needs a sign-in: run ");
-}
-
-/// Past the test harness, which swallows what a passing test prints.
-pub fn skipped(what: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use crate::identity_center::{
     Consent, Fault, IdentityCenter, Options, Proxy, ProxyOptions, RefreshTokens,
 };
-use crate::world::{REGION, Ran, START_URL, World, center, fingerprint, member_of};
+use crate::world::{
+    REGION, Ran, START_URL, World, center, fingerprint, in_terminal, is_installed, member_of,
+};
 
 fn consenting(consent: Consent) -> IdentityCenter {
     IdentityCenter::start(Options {
@@ -435,6 +437,40 @@ fn without_a_browser_the_address_is_printed() {
 }
 
 #[test]
+fn a_terminal_shows_how_much_time_is_left() {
+    if !is_installed("python3", "a_terminal_shows_how_much_time_is_left") {
+        return;
+    }
+    let center = center();
+    let world = world_with_browser(&center, KEEP);
+    let mut login = in_terminal(&world.command(&["login", "work"]))
+        .spawn()
+        .expect("python3 runs");
+    let (url, _, _) = world.address();
+    let mut screen = String::new();
+    let mut output = login.stdout.take().expect("piped");
+    let mut read = || {
+        let mut bytes = [0; 4096];
+        let count = output.read(&mut bytes).expect("it can be read");
+        screen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        (count > 0).then(|| screen.clone())
+    };
+    let drawn = "left · Ctrl-C cancels";
+    while !read().expect("it goes on").contains(drawn) {}
+    world.visit_as_person(&url, "allow");
+    while read().is_some() {}
+    assert!(login.wait().expect("it ends").success(), "{screen}");
+    assert!(
+        screen.contains("Waiting for you · 9:5") || screen.contains("Waiting for you · 10:00 "),
+        "{screen}"
+    );
+    // The line is gone before anything else is said.
+    let (_, last) = screen.rsplit_once(drawn).expect("it was drawn");
+    assert!(last.starts_with("\r\u{1b}[2K"), "{last:?}");
+    assert!(last.contains("Signed in to work"), "{last:?}");
+}
+
+#[test]
 fn two_logins_at_once_do_not_meet() {
     let center = center();
     let world = world_with_browser(&center, KEEP);
@@ -681,11 +717,7 @@ fn over_ssh_only_the_persons_own_browser_is_opened() {
     let mut world = World::with(&center);
     world.sessions(&["work"]);
     world.program("xdg-open", "touch opened");
-    let path = std::env::var("PATH").unwrap_or_default();
-    world.set(
-        "PATH",
-        &format!("{}:{path}", world.home.join("bin").display()),
-    );
+    world.prefer_bin();
     world.set("DISPLAY", "localhost:10.0");
     world.set("SSH_TTY", "/dev/pts/1");
     center.fault_next(1, Fault::error("authorization_pending"));
@@ -718,8 +750,9 @@ fn a_token_that_cannot_be_refreshed_is_called_one() {
 #[test]
 fn no_secret_is_seen_in_a_log_an_argument_or_a_page() {
     let center = consenting(Consent::Allow);
-    let watch =
-        "tr '\\0' ' ' < /proc/$PPID/cmdline > cmdline; tr '\\0' ' ' < /proc/$$/cmdline >> cmdline";
+    let watch = "for pid in $PPID $$; do\n\
+                 tr '\\0' ' ' < /proc/$pid/cmdline 2> /dev/null || ps -ww -o args= -p $pid\n\
+                 done > cmdline";
     let world = world_with_browser(&center, &format!("{watch}\n{FOLLOW}"));
     let ran = world.run(&["login"]).exits(0);
     world.run(&["login", "--device-code"]).exits(0);

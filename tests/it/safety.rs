@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::identity_center::{Fault, Granted, IdentityCenter, Options, RefreshTokens};
-use crate::world::{Ran, START_URL, World, center, fingerprint, member_of, names_in, token_text};
+use crate::world::{
+    Ran, START_URL, World, center, fingerprint, member_of, names_in, skipped, token_text,
+};
 
 fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
     let world = World::with(center);
@@ -26,7 +28,9 @@ fn can_mount(test: &str) -> bool {
         .status();
     let can = tried.is_ok_and(|status| status.success());
     if !can {
-        eprintln!("SKIPPED {test}: this user may not mount file systems (needs root and unshare)");
+        skipped(&format!(
+            "{test}: this user may not mount file systems (needs root and unshare)"
+        ));
     }
     can
 }
@@ -711,7 +715,7 @@ fn a_check_with_nothing_due_opens_no_socket_starts_no_thread_and_writes_one_line
         .stderr(Stdio::null())
         .status();
     if !traced.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED a_check_with_nothing_due…: strace is not installed");
+        skipped("a_check_with_nothing_due…: strace is not installed");
         return;
     }
     let center = center();

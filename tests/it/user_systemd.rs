@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::identity_center::{Consent, IdentityCenter, Options};
-use crate::install::{copy, own, skipped};
-use crate::world::{World, center};
+use crate::install::{copy, own};
+use crate::world::{World, center, skipped};
 
 /// A shell beside the manager, fed line by line.
 struct Session {

@@ -152,6 +152,12 @@ impl World {
         self.set("BROWSER", &path);
     }
 
+    /// Looks up programs in the home's `bin` first.
+    pub fn prefer_bin(&mut self) {
+        let bin = self.home.join("bin");
+        self.set("PATH", &format!("{}:{}", bin.display(), path()));
+    }
+
     /// A program of these lines of shell in the home's `bin`; says where.
     pub fn program(&self, name: &str, lines: &str) -> String {
         let path = self.home.join("bin").join(name);
@@ -205,7 +211,7 @@ impl World {
             .args(arguments)
             .env_clear()
             .env("HOME", &self.home)
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -285,6 +291,51 @@ impl Ran {
         assert_eq!((self.stdout.as_str(), self.stderr.as_str()), ("", ""));
         self
     }
+}
+
+/// Where programs are looked up: the machine's folders, but for its desktop.
+pub fn path() -> String {
+    let none = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/no-desktop");
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{path}", none.display())
+}
+
+/// Says it past the test harness, which swallows what a passing test prints.
+pub fn skipped(what: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}");
+}
+
+/// A command in a terminal of its own: what it is fed is typed there, and what it prints is the screen.
+pub fn in_terminal(command: &Command) -> Command {
+    const SPAWN: &str =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut python = Command::new("python3");
+    python
+        .args(["-c", SPAWN])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    python
+}
+
+/// Whether a program is there; the test that goes without it is named.
+pub fn is_installed(tool: &str, test: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {tool}")])
+        .output()
+        .expect("sh runs");
+    if !found.status.success() {
+        skipped(&format!("{test}: {tool} is not installed"));
+    }
+    found.status.success()
 }
 
 /// The program under test: this build's, or the one that `TEST_PROGRAM` names, such as a release binary.
