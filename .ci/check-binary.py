@@ -2,9 +2,9 @@
 """Refuses a release binary that would not run where its archive says it does.
 
     check-binary.py TARGET FILE
-    check-binary.py --self-test FILE    FILE: an arm64 Mach-O binary; damaged copies of it must be refused
+    check-binary.py --self-test MACHO ELF    of arm64 and of x86-64; damaged copies of them must be refused
 
-Linux: static, so no interpreter and no library. macOS: only the system's libraries, macOS 11 at the latest and, on
+Under 1,000,000 bytes. Linux: static, so no interpreter and no library. macOS: only the system's libraries, macOS 11 at the latest and, on
 Apple silicon, a signature whose hashes are those of the file's pages: the kernel compares each page when it is first
 used and kills the process where one differs, so that a signature is there says little.
 """
@@ -15,6 +15,7 @@ import struct
 import sys
 
 LIBRARIES = re.compile(r"/usr/lib/(libSystem\.B|libiconv\.2|libcharset\.1)\.dylib")
+SIZE_MAX = 1_000_000  # bytes; the contract's limit
 MACOS_MAX = (11, 0)
 CPU = {"x86_64": 0x01000007, "aarch64": 0x0100000C}  # <mach/machine.h>
 ELF_MACHINE = {"x86_64": 62, "aarch64": 183}  # <elf.h>
@@ -109,42 +110,90 @@ def check_signature(data, start, length, segments):
 
 def check(target, data):
     arch, system = target.split("-", 1)
+    require(len(data) < SIZE_MAX, f"has {len(data)} bytes, and {SIZE_MAX} are too many")
     try:
         {"unknown-linux-musl": check_elf, "apple-darwin": check_macho}[system](data, arch)
     except (struct.error, UnicodeDecodeError) as error:
         raise Refused(f"broken: {error}") from error
 
 
-def self_test(path):
-    target = "aarch64-apple-darwin"
-    with open(path, "rb") as file:
-        good = file.read()
-    check(target, good)
+def with_bytes(data, at, new):
+    return data[:at] + new + data[at + len(new) :]
+
+
+def damaged_elves(good):
+    """Why it must be refused, and the file."""
+    table, = struct.unpack_from("<Q", good, 32)
+    size, count = struct.unpack_from("<HH", good, 54)
+    headers = {struct.unpack_from("<I", good, at)[0]: at for at in range(table, table + size * count, size)}
+    load, spare = headers[1], headers[0x6474E551]  # PT_LOAD, PT_GNU_STACK
+    needs = struct.pack("<IIQQQQ", 2, 4, len(good), 0, 0, 16)  # PT_DYNAMIC, of the two words behind the file
+    yield "names an interpreter", with_bytes(good, spare, struct.pack("<I", 3))
+    yield "needs a library", with_bytes(good, spare, needs) + struct.pack("<QQ", 1, 0)
+    yield "writable and executable", with_bytes(good, load + 4, struct.pack("<I", 7))
+    yield "bytes, and", good + bytes(SIZE_MAX - len(good))
+    yield "not for x86_64", with_bytes(good, 18, struct.pack("<H", 183))
+    yield "not a little-endian", good[1:]
+
+
+def damaged_machos(good):
+    commands, at = {}, 32
+    for _ in range(struct.unpack_from("<I", good, 16)[0]):
+        kind, size = struct.unpack_from("<II", good, at)
+        commands[kind] = at
+        at += size
+    library, build, signature = commands[0xC], commands[0x32], commands[0x1D]
+    name = library + struct.unpack_from("<I", good, library + 8)[0]
+    yield "links /opt/", with_bytes(good, name, b"/opt/")
+    yield "has a run path", with_bytes(good, library, struct.pack("<I", 0x8000001C))
+    yield "needs macOS 12.3", with_bytes(good, build + 12, struct.pack("<I", 12 << 16 | 3 << 8))
+    yield "not for macOS", with_bytes(good, build + 8, struct.pack("<I", 2))
+    yield "not signed", with_bytes(good, signature, struct.pack("<I", 0x26))  # LC_FUNCTION_STARTS
+    yield "bytes, and", good + bytes(SIZE_MAX - len(good))
+    yield "not for aarch64", with_bytes(good, 4, struct.pack("<I", CPU["x86_64"]))
+    yield "not an executable", with_bytes(good, 12, struct.pack("<I", 6))
     pages = len(good) >> 12
     spots = [(n << 12) + 0x7FF for n in range(0, pages, max(1, pages // 20))]
-    spots += [len(good) // 2, 100]
-    damaged = [good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in spots if at < len(good) - 0x8000]
-    damaged += [good[:-1], good + b"\0", good[:4096], b"", good[:16] + struct.pack("<I", 3) + good[20:]]
-    for number, data in enumerate(damaged):
-        try:
-            check(target, data)
-        except Refused:
-            continue
-        sys.exit(f"check-binary: damaged copy {number} was accepted")
-    for other in ("x86_64-apple-darwin", "aarch64-unknown-linux-musl"):
-        try:
-            check(other, good)
-        except Refused:
-            continue
-        sys.exit(f"check-binary: accepted as {other}")
-    print(f"check-binary: refused {len(damaged)} damaged copies")
+    for at in [*spots, len(good) // 2, 100]:
+        if at < len(good) - 0x8000:
+            yield "", with_bytes(good, at, bytes([good[at] ^ 1]))
+    for broken in (good[:-1], good + b"\0", good[:4096], b"", good[:16] + struct.pack("<I", 3) + good[20:]):
+        yield "", broken
+
+
+def self_test(macho, elf):
+    refused = 0
+    for target, path, damaged in [
+        ("aarch64-apple-darwin", macho, damaged_machos),
+        ("x86_64-unknown-linux-musl", elf, damaged_elves),
+    ]:
+        with open(path, "rb") as file:
+            good = file.read()
+        check(target, good)
+        for other in ("x86_64-apple-darwin", "aarch64-apple-darwin", "aarch64-unknown-linux-musl"):
+            if other != target:
+                must_refuse(other, good, "")
+        for why, data in damaged(good):
+            must_refuse(target, data, why)
+            refused += 1
+    print(f"check-binary: refused {refused} damaged copies")
+
+
+def must_refuse(target, data, why):
+    try:
+        check(target, data)
+    except Refused as found:
+        if why in str(found):
+            return
+        sys.exit(f"check-binary: refused for another reason than {why!r}: {found}")
+    sys.exit(f"check-binary: accepted as {target}, though {why or 'damaged'}")
 
 
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "--self-test":
+        return self_test(*sys.argv[2:])
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    if sys.argv[1] == "--self-test":
-        return self_test(sys.argv[2])
     target, path = sys.argv[1:]
     with open(path, "rb") as file:
         data = file.read()
