@@ -595,6 +595,21 @@ fn notifications_that_cannot_be_shown_stop_nothing() {
     assert!(world.log().contains("not-notified why="), "{}", world.log());
 }
 
+#[test]
+fn notifications_that_nobody_takes_hold_up_nobody_for_long() {
+    let center = consenting();
+    let mut world = ended(&center);
+    world.set("AWS_SSO_REFRESH_PATIENCE_MS", "500");
+    world.program("notify-send", "exec sleep 60");
+    let started = Instant::now();
+    world.job(3);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
+    let log = world.log();
+    let why = r#"not-notified why="cannot run notify-send: it gave no answer within 0.5 s""#;
+    assert!(log.contains(why), "{log}");
+}
+
 /// Sign-in, silent refreshes, the end, one request, no second one within the pause, a sign-in by another tool, quiet.
 #[test]
 fn the_whole_life_of_a_session() {

@@ -278,6 +278,39 @@ fn waiting_code(center: &IdentityCenter) -> String {
 }
 
 #[test]
+fn without_a_display_a_code_is_shown() {
+    let center = center();
+    let mut world = World::with(&center);
+    world.sessions(&["work"]);
+    world.set("AWS_SSO_REFRESH_SYSTEM", "linux"); // a Mac has one
+    world.prefer_bin();
+    world.program("xdg-open", "touch opened");
+    for (display, is_opened) in [(None, false), (Some(":7"), true)] {
+        if let Some(display) = display {
+            world.set("DISPLAY", display);
+        }
+        let login = world.start(&["login", "work"]);
+        match is_opened {
+            false => assert!(center.approve_device(&waiting_code(&center))),
+            true => {
+                world.wait_for("opened");
+                let pid = login.id().to_string();
+                assert!(Command::new("kill").arg(pid).status().is_ok());
+            }
+        }
+        let ran = end(login);
+        assert_eq!(ran.exit, (!is_opened).then_some(0), "{}", ran.stderr);
+        assert_eq!(
+            ran.stdout.contains("Enter this code there"),
+            !is_opened,
+            "{}",
+            ran.stdout
+        );
+        assert_eq!(world.home.join("opened").exists(), is_opened);
+    }
+}
+
+#[test]
 fn a_code_that_is_denied_or_runs_out_says_so() {
     let center = consenting(Consent::Deny);
     let world = World::with(&center);
@@ -394,6 +427,33 @@ fn a_browser_that_fails_leaves_the_address_to_the_person() {
         ran.stdout
     );
     assert!(ran.stdout.contains(url.trim()));
+}
+
+#[test]
+fn a_browser_that_is_not_there_leaves_the_address_too() {
+    let center = center();
+    let mut world = World::with(&center);
+    world.sessions(&["work"]);
+    world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");
+    world.set("AWS_SSO_REFRESH_SYSTEM", "linux");
+    for (browser, why) in [
+        ("no-such-browser", "there is no program to open one with"),
+        (
+            "/no/such/browser",
+            "/no/such/browser: no such file or directory",
+        ),
+        ("no-such-browser:false", "false: exit status: 1"),
+    ] {
+        world.set("BROWSER", browser);
+        world
+            .run(&["login", "work"])
+            .exits(3)
+            .says("/authorize?response_type=code")
+            .says(&format!(
+                "The browser did not open ({why}). Please open the address above yourself."
+            ));
+        assert!(world.log().contains("work browser-failed why="));
+    }
 }
 
 #[test]

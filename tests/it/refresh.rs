@@ -1,10 +1,13 @@
 //! The silent refresh, from the config file to the rewritten token, and what each answer of the server leads to.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::identity_center::{Fault, IdentityCenter, OAuthError, Options, RefreshTokens};
-use crate::world::{World, center, in_seconds, member_of, token_text};
+use crate::identity_center::{
+    Fault, IdentityCenter, OAuthError, Options, Proxy, ProxyOptions, RefreshTokens,
+};
+use crate::world::{REGION, Ran, World, center, in_seconds, member_of, token_text};
 
 /// A home with one session `work` that is signed in at `center` with `minutes` left.
 fn world_with(center: &IdentityCenter, minutes: i64) -> World {
@@ -333,6 +336,79 @@ fn a_network_that_is_down_is_not_an_ended_session() {
 }
 
 #[test]
+fn a_job_waits_for_a_network_that_is_only_just_waking() {
+    let center = center();
+    let mut world = world_with(&center, 5);
+    let asleep = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let address = asleep.local_addr().expect("it is bound");
+    drop(asleep);
+    let proxy = Proxy::start(ProxyOptions {
+        map: vec![("*".to_string(), format!("127.0.0.1:{}", center.port()))],
+        credentials: None,
+    });
+    let to = proxy.url().replace("http://", "");
+    world.set("HTTPS_PROXY", &format!("http://{address}"));
+    let job = world.start(&["refresh", "--scheduled"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let awake = TcpListener::bind(address).expect("the port is still free");
+    std::thread::spawn(move || {
+        for near in awake.incoming().flatten() {
+            let far = TcpStream::connect(&to).expect("it listens");
+            pour(&near, &far);
+            pour(&far, &near);
+        }
+    });
+    let ran = Ran::of(job.wait_with_output().expect("it ends"));
+    let log = world.log();
+    assert_eq!(ran.exit, Some(0), "{log}");
+    ran.stays_quiet();
+    assert!(log.contains(" attempts=2 "), "{log}");
+    assert!(!world.history("work").contains("lastFailure"));
+}
+
+/// Passes on what one side says until it has said everything.
+fn pour(from: &TcpStream, to: &TcpStream) {
+    let mut from = from.try_clone().expect("a handle more");
+    let mut to = to.try_clone().expect("a handle more");
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+}
+
+/// One aimed at a local test stack must not receive refresh tokens for ever.
+#[test]
+fn a_job_does_not_follow_the_generic_endpoint() {
+    let name = format!("oidc.{REGION}.amazonaws.com");
+    let center = IdentityCenter::start(Options {
+        extra_names: vec![name.clone()],
+        ..Options::default()
+    });
+    let stack = IdentityCenter::start(Options {
+        plain: true,
+        ..Options::default()
+    });
+    let proxy = Proxy::start(ProxyOptions {
+        map: vec![(
+            format!("{name}:443"),
+            format!("127.0.0.1:{}", center.port()),
+        )],
+        credentials: None,
+    });
+    let mut world = world_with(&center, 5);
+    world.unset("AWS_ENDPOINT_URL_SSO_OIDC");
+    world.set("AWS_ENDPOINT_URL", &stack.endpoint());
+    world.set("HTTPS_PROXY", &proxy.url());
+    world.run(&["refresh", "--scheduled"]).exits(0);
+    assert_eq!(
+        (stack.requests().len(), center.requests_to("/token").len()),
+        (0, 1)
+    );
+    world.run(&["refresh", "--force"]);
+    assert_ne!(stack.requests().len(), 0, "a person's own run follows it");
+}
+
+#[test]
 fn a_server_that_repeats_what_it_was_sent_betrays_nothing() {
     let center = center();
     let world = world_with(&center, 5);
@@ -547,7 +623,6 @@ fn a_stuck_endpoint_delays_nobody_else() {
 
 #[test]
 fn a_proxy_is_used_with_its_credentials() {
-    use crate::identity_center::{Proxy, ProxyOptions};
     let center = center();
     let mut world = world_with(&center, 5);
     let target = center.endpoint().replacen("https://", "", 1);

@@ -308,6 +308,44 @@ fn a_manager_that_does_not_answer_is_not_believed() {
 }
 
 #[test]
+fn a_systemctl_that_never_answers_is_given_up() {
+    let test = "a_systemctl_that_never_answers_is_given_up";
+    let Some(mut session) = Session::start(test, "home") else {
+        return;
+    };
+    session.run("", "install");
+    session.sh(
+        "mkdir bin; printf '#!/bin/sh\nexec sleep 60\n' >bin/systemctl; chmod +x bin/systemctl",
+    );
+    let hanging = "PATH=$HOME/bin:$PATH AWS_SSO_REFRESH_PATIENCE_MS=500";
+    let why = "cannot run systemctl: it gave no answer within 0.5 s";
+    let told = session.run(hanging, "status");
+    assert!(told.contains(&format!("Daemon: unknown ({why})")), "{told}");
+    let line = format!("{hanging} .local/bin/aws-sso-refresh install");
+    let (status, told) = session.try_sh(&line).expect("the shell lives");
+    assert_eq!(status, 1, "{told}");
+    assert!(
+        told.contains(&format!("cannot install the job: {why}")) && told.contains("crontab -e"),
+        "{told}"
+    );
+    // Where the manager does not answer, what it would have removed is removed by name.
+    session.run(hanging, "uninstall");
+    assert_eq!(session.sh("find .config ! -type d").trim(), "");
+}
+
+#[test]
+fn over_ssh_it_is_said_that_the_job_ends_with_the_login() {
+    let test = "over_ssh_it_is_said_that_the_job_ends_with_the_login";
+    let Some(mut session) = Session::start(test, "home") else {
+        return;
+    };
+    let hint = "The job ends when you log out; `loginctl enable-linger` keeps it running.";
+    assert!(!session.run("", "install").contains(hint));
+    let told = session.run("SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22'", "install");
+    assert!(told.contains(hint), "{told}");
+}
+
+#[test]
 fn every_interval_fires_at_its_multiples_in_the_hour() {
     let test = "every_interval_fires_at_its_multiples_in_the_hour";
     let Some(mut session) = Session::start(test, "home") else {
