@@ -42,10 +42,11 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
         .for_each(|warning| output::complain(&format!("warning: {warning}")));
 
     let scheduler = Scheduler::of_this_machine(env)?;
-    let (text, store) = stored(env);
+    let site = Site::new(env, &scheduler, options);
+    let (text, steps) = stored(env);
     output::print(&text)?;
     // First of all, because a new job runs at once; and the line for a crontab reads them too.
-    let stored = carry_out(&scheduler, &store, options);
+    let stored = site.carry_out(&steps);
     stored.map_err(|trouble| trouble.explain(&scheduler, "install"))?;
     if let Some(why) = job::absence(&scheduler) {
         let (interval, program) = (settings.interval, shell_word(shown));
@@ -61,12 +62,12 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
     let (is_new, mut text) = match &scheduler {
         Scheduler::Launchd(agent) => {
             let plist = launchd::plist(&program, settings.interval)?;
-            put_into_launchd(&scheduler, agent, &plist, options)?
+            put_into_launchd(&site, agent, &plist)?
         }
         Scheduler::Systemd(manager) => {
             let service = systemd::service(&program)?;
             let timer = systemd::timer(settings.interval);
-            put_into_systemd(env, &scheduler, &manager.units, [service, timer], options)?
+            put_into_systemd(env, &site, &manager.units, [service, timer])?
         }
     };
     if options.dry_run {
@@ -87,17 +88,13 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
 }
 
 /// Whether anything had to be done, and what a person should know of it.
-fn put_into_launchd(
-    scheduler: &Scheduler,
-    agent: &Agent,
-    plist: &str,
-    options: &Options,
-) -> Result<(bool, String), Error> {
+fn put_into_launchd(site: &Site, agent: &Agent, plist: &str) -> Result<(bool, String), Error> {
+    let scheduler = site.scheduler;
     let mut domain = job::launchd_domain(scheduler, agent)?;
     loop {
         let found = job::look_at_launchd(scheduler, agent, domain, plist)?;
         let steps = agent.install(domain, plist, &found)?;
-        match carry_out(scheduler, &steps, options) {
+        match site.carry_out(&steps) {
             // The login at the screen exists and takes no job from here, as over SSH: this user's other domain may.
             Err(Trouble::Refused { status, .. })
                 if domain == Domain::Gui && launchd::is_wrong_domain(status) =>
@@ -122,18 +119,18 @@ const IN_BACKGROUND: &str = "The job runs in the background of this login, where
 /// As `put_into_launchd`; `texts` are those of service and timer.
 fn put_into_systemd(
     env: &Env,
-    scheduler: &Scheduler,
+    site: &Site,
     units: &Units,
     texts: [String; 2],
-    options: &Options,
 ) -> Result<(bool, String), Error> {
+    let scheduler = site.scheduler;
     let same = [
         job::is_same(&units.service(), &texts[0]),
         job::is_same(&units.timer(), &texts[1]),
     ];
     let report = job::look_at_systemd(scheduler)?;
     let steps = units.install(texts, same, &report);
-    let done = carry_out(scheduler, &steps, options);
+    let done = site.carry_out(&steps);
     done.map_err(|trouble| trouble.explain(scheduler, "install"))?;
     // Without lingering the user manager, and the job with it, ends with the last logout. A laptop does not need it.
     let user = env.get("USER").unwrap_or_default();
@@ -166,7 +163,8 @@ pub fn uninstall(env: &Env, options: &Options) -> Result<Exit, Error> {
     };
     let path = job::settings_path(env);
     steps.push(Step::Remove { path });
-    carry_out(&scheduler, &steps, options)
+    Site::new(env, &scheduler, options)
+        .carry_out(&steps)
         .map_err(|trouble| trouble.explain(&scheduler, "uninstall"))?;
     if options.dry_run {
         return Ok(Exit::Ok);
@@ -291,13 +289,31 @@ fn shown(name: &str, value: &str) -> String {
     clean(&shell_word(&value))
 }
 
-/// Performs the steps, or prints them.
-fn carry_out(scheduler: &Scheduler, steps: &[Step], options: &Options) -> Result<(), Trouble> {
-    if !options.dry_run {
-        return scheduler.perform(steps);
+/// Where a job is put or taken away.
+struct Site<'a> {
+    scheduler: &'a Scheduler,
+    store: Store,
+    options: &'a Options,
+}
+
+impl<'a> Site<'a> {
+    fn new(env: &Env, scheduler: &'a Scheduler, options: &'a Options) -> Site<'a> {
+        let store = Store::new(env);
+        Site {
+            scheduler,
+            store,
+            options,
+        }
     }
-    let text: String = steps.iter().map(told).collect();
-    Ok(output::print(&text)?)
+
+    /// Performs the steps, or prints them.
+    fn carry_out(&self, steps: &[Step]) -> Result<(), Trouble> {
+        if !self.options.dry_run {
+            return self.scheduler.perform(steps, &self.store);
+        }
+        let text: String = steps.iter().map(told).collect();
+        Ok(output::print(&text)?)
+    }
 }
 
 /// A step for a person; what is for nobody else's eyes is not shown.
@@ -328,6 +344,9 @@ fn told(step: &Step) -> String {
                 words(argv),
                 until.join(" or ")
             )
+        }
+        Step::HoldBack => {
+            "wait until no refresh is under way, and hold the next ones back\n".to_string()
         }
         Step::Insist(insist) => format!(
             "run {} until {} ends with 0\n",

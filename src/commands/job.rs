@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::commands::output;
+use crate::commands::refresh::RUN_MAX;
+use crate::commands::store::Store;
 use crate::error::Error;
 use crate::format::text::{clean, excerpt, word};
 use crate::format::variables::{self, Variables};
@@ -126,12 +128,22 @@ impl Scheduler {
     ///
     /// # Errors
     /// A step failed; those after it were not begun.
-    pub fn perform(&self, steps: &[Step]) -> Result<(), Trouble> {
-        steps.iter().try_for_each(|step| self.perform_one(step))
+    pub fn perform(&self, steps: &[Step], store: &Store) -> Result<(), Trouble> {
+        let mut held = Vec::new();
+        for step in steps {
+            match step {
+                Step::HoldBack if held.is_empty() => {
+                    held = store.hold_back(Instant::now() + RUN_MAX)
+                }
+                step => self.perform_one(step)?,
+            }
+        }
+        Ok(())
     }
 
     fn perform_one(&self, step: &Step) -> Result<(), Trouble> {
         match step {
+            Step::HoldBack => {} // done before
             Step::Write { path, text, mode } => {
                 files::make_folder(path.parent().unwrap_or(Path::new("/")))?;
                 files::replace(path, text.as_bytes(), *mode, Durable::Now)?;

@@ -29,7 +29,7 @@ use crate::system::https::Client;
 use crate::system::{files, journal::Journal};
 
 /// The whole run, sign-in aside.
-const RUN_MAX: Duration = Duration::from_secs(60);
+pub const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// One request, all told.
 const REQUEST_MAX: Duration = Duration::from_secs(15);

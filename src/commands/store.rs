@@ -114,6 +114,18 @@ impl Store {
         self.lock_file(&format!("{}.ask", key_of(name)), Instant::now())
     }
 
+    /// Holds every refresh back, as long as the locks are held: waits until `deadline` for those that are under way, each
+    /// of which ends by then.
+    pub fn hold_back(&self, deadline: Instant) -> Vec<Lock> {
+        let is_of_session = |entry: &Entry| entry.name.len() == 45 && entry.name.ends_with(".lock"); // a SHA-1 and the ending
+        let locks = self.data.join("locks");
+        let entries = files::list(&locks, is_of_session).unwrap_or_default();
+        let held = entries
+            .iter()
+            .map(|entry| files::lock(&locks.join(&entry.name), deadline));
+        held.filter_map(|held| held.ok().flatten()).collect()
+    }
+
     fn lock_key(&self, key: &str, deadline: Instant) -> Result<Option<Lock>, Error> {
         self.lock_file(&format!("{key}.lock"), deadline)
     }

@@ -162,6 +162,7 @@ impl Agent {
     fn out(&self, registered: &[Domain]) -> Vec<Step> {
         let steps = registered.iter().flat_map(|domain| {
             [
+                Step::HoldBack,
                 Step::Run {
                     argv: argv(&["launchctl", "bootout", &self.service(*domain)]),
                     accept: OUT,
@@ -357,6 +358,7 @@ mod tests {
         let told = steps.iter().map(|step| match step {
             Step::Write { mode, .. } => format!("write {mode:o}"),
             Step::Remove { .. } => "remove".to_string(),
+            Step::HoldBack => "hold back".to_string(),
             Step::Run { argv, .. } => verb(argv),
             Step::Await { argv, .. } => format!("await {}", verb(argv)),
             Step::Insist(insist) => format!("insist {}", verb(&insist.argv[..3])),
@@ -379,7 +381,8 @@ mod tests {
             registered: registered.to_vec(),
             ..Found::default()
         };
-        let (out, gone) = ("bootout gui/501/L", "await print gui/501/L");
+        let (hold, out) = ("hold back", "bootout gui/501/L");
+        let gone = "await print gui/501/L";
         let (enable, insist) = ("enable gui/501/L", "insist bootstrap gui/501");
         check(&found(true, &[Gui]), Gui, &[]);
         let disabled = Found {
@@ -392,7 +395,7 @@ mod tests {
         check(
             &found(false, &[Gui]),
             Gui,
-            &[out, gone, "write 644", enable, insist],
+            &[hold, out, gone, "write 644", enable, insist],
         );
         let link = Found {
             is_link: true,
@@ -401,9 +404,9 @@ mod tests {
         check(
             &link,
             Gui,
-            &[out, gone, "remove", "write 644", enable, insist],
+            &[hold, out, gone, "remove", "write 644", enable, insist],
         );
-        let user_out = ["bootout user/501/L", "await print user/501/L"];
+        let user_out = [hold, "bootout user/501/L", "await print user/501/L"];
         check(
             &found(true, &[User]),
             Gui,
@@ -425,7 +428,7 @@ mod tests {
         );
         assert_eq!(
             verbs(&agent().uninstall(&found(true, &[Gui]))),
-            [out, gone, "remove"]
+            [hold, out, gone, "remove"]
         );
         assert_eq!(verbs(&agent().uninstall(&found(false, &[]))), ["remove"]);
     }

@@ -30,6 +30,9 @@ pub enum Step {
         argv: Vec<String>,
         accept: &'static [i32],
     },
+    /// Waited for until no refresh is under way; those that come are held back until all steps are done. A run that is
+    /// killed while it waits for an answer loses the session.
+    HoldBack,
     /// Asked again and again until it ends with one of `until`.
     Await {
         argv: Vec<String>,

@@ -85,6 +85,9 @@ impl Units {
         // 1 and 5: there is no such unit, or nothing of it to clean.
         if is_answering {
             steps.push(run(&["disable", "--now", TIMER], &[1]));
+            steps.push(Step::HoldBack);
+            // A run that is held back would not end by itself: the unit says why `stop` does not end it.
+            steps.push(run(&["kill", "--signal=KILL", SERVICE], &[1, 5]));
             steps.push(run(&["stop", SERVICE], &[5]));
             steps.push(run(&["clean", "--what=state", TIMER], &[1, 5]));
         }
@@ -207,6 +210,9 @@ pub fn service(program: &Path) -> Result<String, Error> {
          ExecStart={} {}\n\
          SuccessExitStatus=1 3\n\
          TimeoutStartSec=90s\n\
+         # A run may be waiting for what its refresh token buys: it is left to end by itself.\n\
+         KillSignal=SIGCONT\n\
+         TimeoutStopSec=20s\n\
          Nice=10\n\
          IOSchedulingClass=idle\n\
          UMask=0077\n\
@@ -352,6 +358,7 @@ mod tests {
             .map(|step| match step {
                 Step::Run { argv, .. } | Step::Await { argv, .. } => argv[2].clone(),
                 Step::Remove { path } => path.display().to_string(),
+                Step::HoldBack => "hold back".to_string(),
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -361,9 +368,9 @@ mod tests {
             "/c/systemd/user/aws-sso-refresh.service",
             "/d/systemd/timers/stamp-aws-sso-refresh.timer",
         ];
-        assert_eq!(told[..3], ["disable", "stop", "clean"]);
-        assert_eq!(told[3..7], removed);
-        assert_eq!(told[7..], ["daemon-reload", "reset-failed", "is-active"]);
+        assert_eq!(told[..5], ["disable", "hold back", "kill", "stop", "clean"]);
+        assert_eq!(told[5..9], removed);
+        assert_eq!(told[9..], ["daemon-reload", "reset-failed", "is-active"]);
         assert_eq!(units.uninstall(false).len(), removed.len());
     }
 

@@ -9,7 +9,8 @@
 //! Known limits. AWS CLI v2 writes the token file in place and without a lock: between our last look and our rename
 //! it can start to write, and then its token goes to a file that has no name any more; that window is well under
 //! a millisecond and cannot be closed from this side. On copy-on-write disks room taken is not room promised. A token
-//! whose answer never arrived is lost to every client alike.
+//! whose answer never arrived is lost to every client alike, and so is one whose run was ended by Ctrl-C or a signal
+//! while it waited: `install` and `uninstall` wait for such a run, and so does systemd; launchd does not at a logout.
 //!
 //! In debug builds `step` counts every operation and fails or aborts at a chosen one, so that tests can take each
 //! step of a run away in turn; in release builds it is nothing.

@@ -470,6 +470,14 @@ fn a_dry_run_prints_the_steps_and_does_nothing() {
     mac.run(&["uninstall", "--dry-run"])
         .exits(0)
         .says("remove ");
+    mac.world.set("SUDO_USER", "");
+    mac.run(&["install"]).exits(0);
+    mac.run(&["uninstall", "--dry-run"]).exits(0).says(&format!(
+        "wait until no refresh is under way, and hold the next ones back\nrun launchctl bootout gui/{}/{LABEL}\n",
+        mac.uid
+    ));
+    mac.run(&["uninstall"]).exits(0);
+    let mac = Mac::new();
     assert_eq!(mac.changes(), Vec::<String>::new());
     assert!(!mac.plist().exists() && !mac.world.data().exists());
 }

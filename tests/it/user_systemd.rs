@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, IdentityCenter, Options};
 use crate::install::{copy, own};
@@ -96,7 +97,7 @@ impl Session {
             if text.contains(part) {
                 return text;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
         panic!("{line} never says {part:?}: {text}");
     }
@@ -221,6 +222,40 @@ fn lives(session: &mut Session) {
     assert!(session.sh(SHOW).contains("ActiveState=active"));
 }
 
+#[test]
+fn a_refresh_that_is_under_way_outlives_a_stop_and_an_uninstall() {
+    let test = "a_refresh_that_is_under_way_outlives_a_stop_and_an_uninstall";
+    let Some(mut session) = Session::start(test, "home") else {
+        return;
+    };
+    let center = IdentityCenter::start(Options {
+        server_delay: Duration::from_millis(2500),
+        ..Options::default()
+    });
+    let (world, variables) = session.sign_in(&center);
+    session.run(&variables, "install");
+    session.sh("systemctl --user stop aws-sso-refresh.timer");
+    for (round, ending) in [
+        "systemctl --user stop aws-sso-refresh.service",
+        ".local/bin/aws-sso-refresh uninstall",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.sign_in(&center, "work", 5);
+        own(&session.home);
+        session.sh("systemctl --user start --no-block aws-sso-refresh.service");
+        let until = Instant::now() + Duration::from_secs(10);
+        while center.requests_to("/token").len() == round {
+            assert!(Instant::now() < until, "no refresh began");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        session.sh(ending);
+        let refresh_token = world.token("work", "refreshToken");
+        assert!(center.is_live_refresh_token(&refresh_token), "{ending}");
+    }
+}
+
 /// How many askers run, by the manager's word.
 const ASKERS: &str =
     "systemctl --user list-units --no-legend --state=active 'run-*.service' | wc -l";
@@ -265,7 +300,7 @@ fn the_asker_outlives_the_job_and_its_browser_the_asker() {
     assert_eq!(session.sh(ASKERS).trim(), "1");
 
     // Past the job's own limit the asker still waits; a second one is not started, and what is due is refreshed.
-    std::thread::sleep(std::time::Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(6));
     world.sign_in(&center, "work", 12);
     own(&session.home);
     session.sh(job);
