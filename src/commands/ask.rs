@@ -249,12 +249,18 @@ fn ask(env: &Env, settings: &Settings, journal: &Journal, name: &str) -> Result<
         return Ok(());
     }
     let desk = Desk::new(env, &store, &survey);
-    let asked = desk.sign_in(
+    let mut is_asked = false;
+    // How it ended is in the log.
+    let _ = desk.sign_in(
         &known.session,
         Person {
             way: Way::browser(),
             screen: Screen::quiet(env),
             before: &mut || {
+                // A second page, because the service has forgotten the registration, is the same request.
+                if std::mem::replace(&mut is_asked, true) {
+                    return Ok(());
+                }
                 record("browser")?;
                 let body =
                     format!("A sign-in is needed: {reason}. The page opens in your browser now.");
@@ -264,7 +270,7 @@ fn ask(env: &Env, settings: &Settings, journal: &Journal, name: &str) -> Result<
             is_needless: &|| is_needless(&store, known, survey.policy),
         },
     );
-    asked.map(|_| ())
+    Ok(())
 }
 
 /// Whether somebody has signed in with another tool meanwhile, or signed out.

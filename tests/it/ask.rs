@@ -195,6 +195,44 @@ fn an_unanswered_request_pauses_for_longer_each_time() {
 }
 
 #[test]
+fn a_request_of_two_pages_is_one_request_and_an_unanswered_one_is_logged_once() {
+    let center = consenting();
+    let mut world = ended(&center);
+    // After the refusal the person comes, and the service has forgotten the registration; at the second page they leave.
+    center.fault_next(1, Fault::error("invalid_grant"));
+    center.fault_next(1, Fault::error("invalid_client"));
+    let stubborn = world.home.join("stubborn");
+    center.fault_at("/client/register", Some(1), Fault::hook(|_| {}));
+    let leaves = Fault::hook(move |_| fs::write(&stubborn, "").expect("written"));
+    center.fault_at("/client/register", Some(1), leaves);
+    world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "2");
+    world.job(3);
+    assert_eq!(world.lines("visited").len(), 2);
+    let asked = world.history("work");
+    assert!(asked.contains("\"asked\":1"), "{asked}");
+    assert_eq!(world.lines("notified").len(), 1);
+    let log = world.log();
+    assert_eq!(log.matches("not-signed-in").count(), 1, "{log}");
+    assert!(!log.contains("not-asked"), "{log}");
+}
+
+#[test]
+fn a_token_that_works_ends_the_pauses_whoever_brought_it() {
+    let center = consenting();
+    let mut world = ended(&center);
+    fs::write(world.home.join("stubborn"), "").expect("written");
+    world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");
+    world.job(3);
+    assert_eq!(world.asked(), 1);
+    // As the AWS CLI's device flow leaves it without scopes: eight hours, and nothing to refresh it with.
+    let granted = center.sign_in(&crate::identity_center::SignIn::default());
+    let token = token_text(&granted, 8 * 3600).replace("refreshToken", "unused");
+    world.write_token("work", &token);
+    world.job(0);
+    assert!(!world.history("work").contains("asked"));
+}
+
+#[test]
 fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
     let center = consenting();
     let mut world = ended(&center);
