@@ -12,6 +12,7 @@ use crate::commands::store::Store;
 use crate::commands::survey;
 use crate::error::{Error, Exit};
 use crate::format::text::clean;
+use crate::format::time::every;
 use crate::schedule::launchd::{self, Agent, Domain};
 use crate::schedule::systemd::{self, Units};
 use crate::schedule::{self, Step};
@@ -52,7 +53,8 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
         let (interval, program) = (settings.interval, shell_word(shown));
         let line = schedule::crontab_line(&program, interval);
         return Err(Error::new("cannot install the job", why).hint(format!(
-            "add this line with `crontab -e`, or run it some other way every {interval} minutes:\n  {line}"
+            "add this line with `crontab -e`, or run it some other way {}:\n  {line}",
+            every(interval)
         )));
     }
     if let Some(other) = scheduler.installed().filter(|installed| !installed.is_ours) {
@@ -77,8 +79,8 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
         true => "Installed",
         false => "Already installed",
     };
-    let (shown, interval) = (clean(shown), settings.interval);
-    output::print(&format!("{done}: {shown} every {interval} minutes.\n"))?;
+    let (shown, every) = (clean(shown), every(settings.interval));
+    output::print(&format!("{done}: {shown} {every}.\n"))?;
     text.push_str(&sign_ins(env, &settings));
     if settings.login != Login::Off {
         text.push_str(&test_notification());

@@ -8,7 +8,7 @@ use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::json::{Member, RawJson};
 use crate::format::text::{clean, width};
-use crate::format::time::{MINUTE, Timestamp, span};
+use crate::format::time::{MINUTE, Timestamp, every, span};
 use crate::sso::config::{Mistake, Region};
 use crate::sso::plan::{self, Decision, State};
 use crate::system::env::{self, Env, Settings};
@@ -82,7 +82,7 @@ fn page(
     }
     text.push('\n');
     text.push_str(&daemon.text(survey.now, settings.interval));
-    text.push_str(&format!("Interval: every {} minutes\n", settings.interval));
+    text.push_str(&format!("Interval: {}\n", every(settings.interval)));
     text.push_str(&threshold_line(settings));
     text
 }

@@ -103,6 +103,14 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How often something happens, for people: `every minute`, `every 10 minutes`.
+pub fn every(minutes: i64) -> String {
+    match minutes {
+        1 => "every minute".to_string(),
+        _ => format!("every {minutes} minutes"),
+    }
+}
+
 /// A length of time for people, in its two largest units: `5h 23m`, `12m`, `2d 4h`, `45s` below a minute.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ARGUMENTS, Installed, Step, argv, representable};
 use crate::error::Error;
+use crate::format::time::every;
 
 pub const SERVICE: &str = "aws-sso-refresh.service";
 pub const TIMER: &str = "aws-sso-refresh.timer";
@@ -171,7 +172,7 @@ impl Report {
 pub fn timer(interval: i64) -> String {
     format!(
         "[Unit]\n\
-         Description=Keep AWS SSO sessions fresh, every {interval} minutes\n\
+         Description=Keep AWS SSO sessions fresh, {}\n\
          \n\
          [Timer]\n\
          OnCalendar={}\n\
@@ -182,6 +183,7 @@ pub fn timer(interval: i64) -> String {
          \n\
          [Install]\n\
          WantedBy=timers.target\n",
+        every(interval),
         calendar(interval)
     )
 }
