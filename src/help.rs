@@ -1,80 +1,62 @@
 //! Help, rendered from the one table of commands and flags.
 
 use crate::cli::{COMMANDS, Command, Flag};
+use crate::format::text;
 
-/// How wide a line of help may be.
-const COLUMNS: usize = 80;
+/// How wide a page of help is where there is room; nobody likes to read longer lines.
+pub const COLUMNS: usize = 80;
+
+/// Blanks before the names of a list.
+const BEFORE: usize = 2;
 
 pub const VERSION: &str = concat!("aws-sso-refresh ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The page of the whole program.
-pub fn overview() -> String {
-    let mut page = String::from(
-        "aws-sso-refresh keeps every AWS SSO session fresh in the background.\n\n\
-         Usage: aws-sso-refresh [COMMAND] [FLAGS]\n\n\
-         Commands:\n",
-    );
-    let widest = COMMANDS
-        .iter()
-        .map(|command| command.name.len())
-        .max()
-        .unwrap_or(0);
-    for command in COMMANDS {
-        entry(&mut page, command.name, widest, command.summary);
-    }
-    page.push_str("\nVariables:\n");
-    let widest = VARIABLES
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or(0);
-    for (name, summary) in VARIABLES {
-        entry(&mut page, name, widest, summary);
-    }
-    page.push_str("\nExit status:\n");
-    for (status, summary) in EXITS {
-        entry(&mut page, status, 1, summary);
-    }
-    page.push_str("\nSee `aws-sso-refresh help COMMAND` for a command's flags.\n");
+pub fn overview(columns: usize) -> String {
+    let mut page = String::new();
+    let mut say = |text: &str| text::wrap(&mut page, text, 0, 0, columns);
+    say("aws-sso-refresh keeps every AWS SSO session fresh in the background.");
+    say("");
+    say("Usage: aws-sso-refresh [COMMAND] [FLAGS]");
+    let commands = COMMANDS.iter();
+    let commands: Vec<_> = commands
+        .map(|command| (command.name, command.summary))
+        .collect();
+    list(&mut page, "Commands", &commands, columns);
+    list(&mut page, "Variables", &VARIABLES, columns);
+    list(&mut page, "Exit status", &EXITS, columns);
+    page.push('\n');
+    let more = "See `aws-sso-refresh help COMMAND` for a command's flags.";
+    text::wrap(&mut page, more, 0, 0, columns);
     page
 }
 
 /// The page of one command.
-pub fn of_command(command: &Command) -> String {
-    let mut page = format!(
-        "{}.\n\nUsage: aws-sso-refresh {}",
-        command.summary, command.name
-    );
+pub fn of_command(command: &Command, columns: usize) -> String {
+    let mut usage = format!("Usage: aws-sso-refresh {}", command.name);
     if !command.flags.is_empty() {
-        page.push_str(" [FLAGS]");
+        usage.push_str(" [FLAGS]");
     }
     if let Some(argument) = &command.argument {
-        page.push_str(&match argument.is_required {
+        usage.push_str(&match argument.is_required {
             true => format!(" {}", argument.name),
             false => format!(" [{}]", argument.name),
         });
     }
-    page.push('\n');
-    for paragraph in command.about {
-        page.push('\n');
-        wrapped(&mut page, paragraph, 0);
+    let mut page = String::new();
+    let summary = format!("{}.", command.summary);
+    let paragraphs = [summary.as_str(), usage.as_str()].into_iter();
+    for paragraph in paragraphs.chain(command.about.iter().copied()) {
+        if !page.is_empty() {
+            page.push('\n');
+        }
+        text::wrap(&mut page, paragraph, 0, 0, columns);
     }
-    page.push_str("\nFlags:\n");
-    let flags: Vec<(String, &str)> = command
-        .flags
-        .iter()
-        .map(|flag| (spelling(flag), flag.summary))
-        .collect();
-    let help = ("-h, --help".to_string(), "Show this page");
-    let widest = flags
-        .iter()
-        .chain([&help])
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or(0);
-    for (name, summary) in flags.iter().chain([&help]) {
-        entry(&mut page, name, widest, summary);
-    }
+    let flags: Vec<String> = command.flags.iter().map(spelling).collect();
+    let summaries = command.flags.iter().map(|flag| flag.summary);
+    let mut flags: Vec<_> = flags.iter().map(String::as_str).zip(summaries).collect();
+    flags.push(("-h, --help", "Show this page"));
+    list(&mut page, "Flags", &flags, columns);
     page
 }
 
@@ -125,29 +107,15 @@ fn spelling(flag: &Flag) -> String {
     format!("{short}--{}{value}", flag.long)
 }
 
-/// A name in its column and a summary beside it, wrapped under itself.
-fn entry(page: &mut String, name: &str, widest: usize, summary: &str) {
-    let indent = 2 + widest + 2;
-    page.push_str(&format!("  {name:widest$}  "));
-    wrapped(page, summary, indent);
-}
-
-/// `text` in lines of at most 80 columns, those after the first indented.
-fn wrapped(page: &mut String, text: &str, indent: usize) {
-    let mut column = indent;
-    for (i, word) in text.split_whitespace().enumerate() {
-        if i > 0 && column + 1 + word.len() > COLUMNS {
-            page.push('\n');
-            page.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if i > 0 {
-            page.push(' ');
-            column += 1;
-        }
-        page.push_str(word);
-        column += word.len();
+/// A heading, and below it names in their column and what there is to say of each.
+fn list(page: &mut String, heading: &str, entries: &[(&str, &str)], columns: usize) {
+    page.push_str(&format!("\n{heading}:\n"));
+    let names = entries.iter().map(|(name, _)| *name);
+    let column = text::column(names, BEFORE, columns);
+    for (name, summary) in entries {
+        page.push_str("  ");
+        text::entry(page, name, summary, BEFORE, column, columns);
     }
-    page.push('\n');
 }
 
 #[cfg(test)]
@@ -155,12 +123,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_fits_eighty_columns_and_ends_with_a_line_break() {
-        let pages = COMMANDS.iter().map(of_command).chain([overview()]);
-        for page in pages {
-            assert!(page.lines().all(|line| line.len() <= COLUMNS), "{page}");
-            assert!(page.lines().all(|line| !line.ends_with(' ')), "{page}");
-            assert!(page.ends_with('\n') && !page.ends_with("\n\n"));
+    fn every_page_fits_its_columns_and_ends_with_a_line_break() {
+        for columns in [COLUMNS, 60, 40] {
+            let pages = COMMANDS.iter().map(|command| of_command(command, columns));
+            for page in pages.chain([overview(columns)]) {
+                // A path that is too long even for a line of its own is left to the terminal.
+                let fits = |line: &str| line.len() <= columns || !line.contains(' ');
+                assert!(page.lines().all(fits), "{page}");
+                assert!(page.lines().all(|line| !line.ends_with(' ')), "{page}");
+                assert!(page.ends_with('\n') && !page.ends_with("\n\n"));
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod schedule;
 mod sso;
 mod system;
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use cli::{CommandId, Invocation, Options};
@@ -50,9 +51,11 @@ fn run(Invocation { command, options }: Invocation) -> Result<Exit, Error> {
         CommandId::Logs => commands::logs::run(&Env::load()?, &options),
         CommandId::Generate => commands::generate::run(&options),
         CommandId::Help => {
+            let columns = system::env::columns(std::io::stdout().as_fd()).unwrap_or(help::COLUMNS);
+            let columns = columns.min(help::COLUMNS);
             let page = match &options.argument {
-                None => help::overview(),
-                Some(name) => help::of_command(cli::find(name)?),
+                None => help::overview(columns),
+                Some(name) => help::of_command(cli::find(name)?, columns),
             };
             commands::output::print(&page)?;
             Ok(Exit::Ok)

@@ -15,6 +15,7 @@ pub mod program;
 pub mod refresh;
 pub mod screen;
 pub mod sign_in;
+pub mod spinner;
 pub mod status;
 pub mod store;
 pub mod survey;

@@ -1,9 +1,10 @@
 //! What commands show: marks, colour where it is wanted, and a standard output that may be closed early.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use crate::error::Error;
-use crate::format::text::{clean, pad};
+use crate::format::text;
 use crate::system::env::{self, Env};
 
 /// The mark in front of a line; its meaning never hangs on its colour.
@@ -15,29 +16,64 @@ pub enum Mark {
     Idle,
 }
 
-/// Whether to colour: `NO_COLOR` forbids it, `CLICOLOR_FORCE` demands it, else only a terminal gets it.
+/// How a page is drawn for who reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
-    is_on: bool,
+    /// `NO_COLOR` forbids it, `CLICOLOR_FORCE` demands it, else only a terminal gets it.
+    is_coloured: bool,
+    is_unicode: bool,
+    /// As wide as the terminal. Without one nothing is wrapped, so that scripts have a session a line.
+    columns: usize,
 }
 
 impl Paint {
     pub fn for_output(env: &Env) -> Paint {
         let is_forced = env.get("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-        let is_able = env::terminal().output && env.get("TERM").is_none_or(|term| term != "dumb");
+        let columns = env::columns(io::stdout().as_fd());
+        let is_able = columns.is_some() && !env::is_dumb();
         Paint {
-            is_on: env.get("NO_COLOR").is_none() && (is_forced || is_able),
+            is_coloured: env.get("NO_COLOR").is_none() && (is_forced || is_able),
+            is_unicode: env::is_unicode(),
+            columns: columns.unwrap_or(usize::MAX),
         }
     }
 
     pub fn mark(self, mark: Mark) -> String {
-        let (sign, colour) = match mark {
-            Mark::Good => ("✓", "32"),
-            Mark::Soon => ("!", "33"),
-            Mark::Bad => ("✗", "31"),
-            Mark::Idle => ("-", "2"),
+        let (sign, colour) = match (mark, self.is_unicode) {
+            (Mark::Good, true) => ("✓", "32"),
+            (Mark::Good, false) => ("ok", "32"),
+            (Mark::Soon, _) => ("!", "33"),
+            (Mark::Bad, true) => ("✗", "31"),
+            (Mark::Bad, false) => ("x", "31"),
+            (Mark::Idle, _) => ("-", "2"),
         };
         self.colour(sign, colour)
+    }
+
+    /// How wide the column of a list's `names` is.
+    pub fn column<'a>(self, names: impl Iterator<Item = &'a str>) -> usize {
+        text::column(names, self.before_names(), self.columns)
+    }
+
+    /// A line of a list: a mark, a name in its column, and what there is to say of it.
+    pub fn line(self, page: &mut String, mark: Mark, name: &str, column: usize, told: &str) {
+        page.push_str("  ");
+        page.push_str(&self.mark(mark));
+        page.push_str(match (mark, self.is_unicode) {
+            (Mark::Soon | Mark::Bad | Mark::Idle, false) => "  ",
+            _ => " ",
+        });
+        text::entry(page, name, told, self.before_names(), column, self.columns);
+    }
+
+    /// Sentences and labelled lines, as wide as the terminal.
+    pub fn prose(self, text: &str) -> String {
+        text::prose(text, self.columns)
+    }
+
+    /// Two blanks, a mark, a blank.
+    fn before_names(self) -> usize {
+        if self.is_unicode { 4 } else { 5 }
     }
 
     pub fn bold(self, text: &str) -> String {
@@ -49,26 +85,11 @@ impl Paint {
     }
 
     fn colour(self, text: &str, code: &str) -> String {
-        if self.is_on {
+        if self.is_coloured {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
             text.to_string()
         }
-    }
-}
-
-/// A line of a list: a mark, a name in its column, and what there is to say of it.
-pub fn line(page: &mut String, mark: &str, name: &str, widest: usize, told: &str) {
-    for part in [
-        "  ",
-        mark,
-        " ",
-        &pad(&clean(name), widest),
-        "  ",
-        told,
-        "\n",
-    ] {
-        page.push_str(part);
     }
 }
 
@@ -98,7 +119,9 @@ pub fn write_all(bytes: &[u8]) -> io::Result<()> {
 
 /// A line on standard error in the program's name; nobody is told where even that fails.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "aws-sso-refresh: {text}");
+    let columns = env::columns(io::stderr().as_fd()).unwrap_or(usize::MAX);
+    let lines = text::prose(&format!("aws-sso-refresh: {text}"), columns);
+    let _ = io::stderr().write_all(lines.as_bytes());
 }
 
 /// Warnings on standard error.

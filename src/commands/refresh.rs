@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use crate::cli::Options;
 use crate::commands::ask::{self, Findings};
 use crate::commands::output::{self, Mark, Paint};
+use crate::commands::spinner::{self, Spinner};
 use crate::commands::store::{Settled, Store, Stored};
 use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
-use crate::format::text::{self, clean, width};
+use crate::format::text::{self, clean};
 use crate::format::time::{HOUR, MINUTE, Timestamp, span};
 use crate::format::url::Url;
 use crate::sso::endpoint::Service;
@@ -58,6 +59,9 @@ const WRONG_PEACE: i64 = 30;
 
 /// After a refusal the file is read once more: whoever else was refreshing needs a moment to write.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
+
+/// Whoever looks on is shown nothing of a refresh that is over so soon.
+const UNSEEN: Duration = Duration::from_millis(500);
 
 /// A granted token is written this often before it is given up.
 const WRITE_ATTEMPTS: u32 = 3;
@@ -361,9 +365,16 @@ fn due(sighting: &Sighting) -> Option<&Known> {
 }
 
 /// Refreshes all sessions side by side, so that a run takes as long as its slowest one and a dead endpoint holds nobody
-/// back. This thread is one of the workers: a single due session starts no other.
+/// back. This thread is one of the workers, so that a single due session starts no other; but where somebody looks on it
+/// shows them how far the others are.
 fn refresh_all(run: &Run, survey: &Survey, due: &[&Known]) -> Vec<Option<Report>> {
-    let next = AtomicUsize::new(0);
+    let started = Instant::now();
+    let mut spinner = match run.is_scheduled {
+        true => None,
+        false => Spinner::new(),
+    };
+    let here = std::thread::current();
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let reports: Mutex<Vec<Option<Report>>> = Mutex::new(due.iter().map(|_| None).collect());
     let work = || {
         loop {
@@ -373,20 +384,53 @@ fn refresh_all(run: &Run, survey: &Survey, due: &[&Known]) -> Vec<Option<Report>
             if let Ok(mut reports) = reports.lock() {
                 reports[index] = Some(report);
             }
+            done.fetch_add(1, Ordering::Relaxed);
+            here.unpark();
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..due.len().min(SIDE_BY_SIDE) {
+        let first = usize::from(spinner.is_none());
+        for number in first..due.len().min(SIDE_BY_SIDE) {
             let spawned = std::thread::Builder::new()
                 .stack_size(STACK)
                 .spawn_scoped(scope, work);
             if spawned.is_err() {
-                break; // as many as the system allows; this thread does the rest
+                // As many as the system allows; this thread does the rest.
+                if number == 0 {
+                    spinner = None;
+                }
+                break;
             }
         }
-        work();
+        let Some(spinner) = &mut spinner else {
+            return work();
+        };
+        loop {
+            let (done, took) = (done.load(Ordering::Relaxed), started.elapsed());
+            if done == due.len() {
+                break;
+            }
+            if took >= UNSEEN {
+                spinner.draw(&progress(due, done, took));
+            }
+            std::thread::park_timeout(spinner::FRAME);
+        }
+        spinner.clear();
     });
     reports.into_inner().unwrap_or_default()
+}
+
+/// What is under way, how far it is, and for how long.
+fn progress(due: &[&Known], done: usize, took: Duration) -> Vec<String> {
+    let seconds = format!("{}s", took.as_secs());
+    match due {
+        [one] => vec![format!("Refreshing {}", clean(&one.session.name)), seconds],
+        all => vec![
+            format!("Refreshing {} sessions", all.len()),
+            format!("{done} done"),
+            seconds,
+        ],
+    }
 }
 
 fn refresh_and_log(run: &Run, survey: &Survey, known: &Known) -> Report {
@@ -926,22 +970,17 @@ fn exit(sighting: &Sighting, report: Option<&Report>) -> Exit {
 /// What a run by hand shows: a line a session, and at the end what a person can do.
 struct Page {
     paint: Paint,
-    widest: usize,
+    column: usize,
     lines: String,
     to_sign_in: Vec<String>,
 }
 
 impl Page {
     fn new(env: &Env, survey: &Survey) -> Page {
-        let widest = survey
-            .sessions
-            .iter()
-            .map(|sighting| width(sighting.name()))
-            .max()
-            .unwrap_or(0);
+        let paint = Paint::for_output(env);
         Page {
-            paint: Paint::for_output(env),
-            widest,
+            paint,
+            column: paint.column(survey.sessions.iter().map(Sighting::name)),
             lines: String::new(),
             to_sign_in: Vec::new(),
         }
@@ -968,8 +1007,8 @@ impl Page {
             self.to_sign_in
                 .push(survey::sign_in_command(sighting.name()));
         }
-        let (mark, name) = (self.paint.mark(mark), sighting.name());
-        output::line(&mut self.lines, &mark, name, self.widest, &told);
+        let (name, column) = (sighting.name(), self.column);
+        self.paint.line(&mut self.lines, mark, name, column, &told);
     }
 
     fn told(&self, sighting: &Sighting, report: &Report) -> (Mark, String) {

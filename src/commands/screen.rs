@@ -1,27 +1,20 @@
 //! The terminal while a person signs in: what to do, in plain words, and how much time is left.
 
-use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::commands::output::{self, Paint};
+use crate::commands::spinner::Spinner;
 use crate::error::Error;
 use crate::format::text::{clean, width};
 use crate::sso::oidc::Device;
 use crate::system::env::{self, Env};
-
-/// How often the line that waits is drawn anew.
-const FRAME: Duration = Duration::from_millis(120);
-
-const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 #[derive(Debug)]
 pub struct Screen {
     /// Nobody reads: the asker has none but the browser.
     is_quiet: bool,
     paint: Paint,
-    has_spinner: bool,
-    frame: usize,
-    drawn: Option<Instant>,
+    spinner: Option<Spinner>,
 }
 
 impl Screen {
@@ -29,16 +22,14 @@ impl Screen {
         Screen {
             is_quiet: false,
             paint: Paint::for_output(env),
-            has_spinner: env::terminal().errors
-                && env.get("TERM").is_none_or(|term| term != "dumb"),
-            frame: 0,
-            drawn: None,
+            spinner: Spinner::new(),
         }
     }
 
     pub fn quiet(env: &Env) -> Screen {
         Screen {
             is_quiet: true,
+            spinner: None,
             ..Screen::new(env)
         }
     }
@@ -46,7 +37,7 @@ impl Screen {
     fn say(&self, text: &str) -> Result<(), Error> {
         match self.is_quiet {
             true => Ok(()),
-            false => output::print(text),
+            false => output::print(&self.paint.prose(text)),
         }
     }
 
@@ -77,15 +68,20 @@ impl Screen {
     /// As `output::print`.
     pub fn show_code(&self, session: &str, device: &Device) -> Result<(), Error> {
         let code = clean(&device.user_code);
+        let shown = self.paint.bold(&code);
         let line = "─".repeat(width(&code) + 8);
         let blank = " ".repeat(width(&code) + 8);
+        let framed = match env::is_unicode() {
+            true => format!(
+                "┌{line}┐\n       │{blank}│\n       │    {shown}    │\n       │{blank}│\n       └{line}┘"
+            ),
+            false => shown,
+        };
         let mut text = format!(
             "{}  1. Open this address in a browser, on any computer or phone:\n\n       {}\n\n  \
-             2. Enter this code there, and allow the access:\n\n       \
-             ┌{line}┐\n       │{blank}│\n       │    {}    │\n       │{blank}│\n       └{line}┘\n\n",
+             2. Enter this code there, and allow the access:\n\n       {framed}\n\n",
             self.head(session),
             self.paint.bold(&clean(&device.verification_uri)),
-            self.paint.bold(&code),
         );
         if let Some(complete) = &device.verification_uri_complete {
             text.push_str(&format!(
@@ -104,20 +100,15 @@ impl Screen {
 
     /// Draws the line that waits, now and then.
     pub fn tick(&mut self, ends: Instant) {
-        let is_due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME);
-        if self.is_quiet || !self.has_spinner || !is_due {
+        let Some(spinner) = &mut self.spinner else {
             return;
-        }
+        };
         let left = ends.saturating_duration_since(Instant::now()).as_secs();
-        let line = format!(
-            "  {} Waiting for you · {}:{:02} left · Ctrl-C cancels",
-            FRAMES[self.frame % FRAMES.len()],
-            left / 60,
-            left % 60
-        );
-        let _ = write!(std::io::stderr(), "\r\u{1b}[2K{line}");
-        self.frame += 1;
-        self.drawn = Some(Instant::now());
+        spinner.draw(&[
+            "Waiting for you".to_string(),
+            format!("{}:{:02} left", left / 60, left % 60),
+            "Ctrl-C cancels".to_string(),
+        ]);
     }
 
     /// Something that happened while waiting.
@@ -129,8 +120,8 @@ impl Screen {
 
     /// Takes the line that waits away.
     pub fn clear(&mut self) {
-        if self.drawn.take().is_some() {
-            let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
+        if let Some(spinner) = &mut self.spinner {
+            spinner.clear();
         }
     }
 }

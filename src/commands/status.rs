@@ -7,7 +7,7 @@ use crate::commands::store::Store;
 use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::json::{Member, RawJson};
-use crate::format::text::{clean, width};
+use crate::format::text::clean;
 use crate::format::time::{MINUTE, Timestamp, every, span};
 use crate::sso::config::{Mistake, Region};
 use crate::sso::plan::{self, Decision, State};
@@ -55,35 +55,36 @@ fn page(
     let mut text = format!("{}\n\n", paint.bold("AWS SSO Sessions:"));
     if survey.sessions.is_empty() {
         let path = clean(&survey.config_path.to_string_lossy());
-        text.push_str(&format!(
-            "  No sso-session in {path}; `aws configure sso` makes one.\n"
-        ));
+        text.push_str(&paint.prose(&format!(
+            "  No sso-session in {path}; `aws configure sso` makes one."
+        )));
     }
     let names = survey.sessions.iter().map(Sighting::name);
-    let widest = names
-        .chain(legacy.iter().map(|(name, _)| name.as_str()))
-        .map(width)
-        .max()
-        .unwrap_or(0);
+    let column = paint.column(names.chain(legacy.iter().map(|(name, _)| name.as_str())));
     for sighting in &survey.sessions {
         let (mark, told) = told(sighting);
-        output::line(&mut text, &paint.mark(mark), sighting.name(), widest, &told);
+        paint.line(&mut text, mark, sighting.name(), column, &told);
     }
     if !legacy.is_empty() {
-        text.push_str("\nLegacy profiles (never refreshed; move them to an sso-session with `aws configure sso`):\n\n");
+        text.push_str(&paint.prose(
+            "\nLegacy profiles (never refreshed; move them to an sso-session with `aws configure sso`):\n\n",
+        ));
         for (name, expires_at) in legacy {
             let told = match expires_at {
                 Ok(Some(expires_at)) => survey::remaining(expires_at.since(survey.now)),
                 Ok(None) => "signed out".to_string(),
                 Err(why) => format!("unreadable token file: {}", clean(why)),
             };
-            output::line(&mut text, &paint.mark(Mark::Idle), name, widest, &told);
+            paint.line(&mut text, Mark::Idle, name, column, &told);
         }
     }
     text.push('\n');
-    text.push_str(&daemon.text(survey.now, settings.interval));
-    text.push_str(&format!("Interval: {}\n", every(settings.interval)));
-    text.push_str(&threshold_line(settings));
+    text.push_str(&paint.prose(&format!(
+        "{}Interval: {}\n{}",
+        daemon.text(survey.now, settings.interval),
+        every(settings.interval),
+        threshold_line(settings)
+    )));
     text
 }
 

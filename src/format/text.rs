@@ -1,4 +1,4 @@
-//! Text from files and servers, made harmless for a terminal or a log, and measured as a terminal shows it.
+//! Text from files and servers, made harmless for a terminal or a log, measured and laid out as a terminal shows it.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -52,6 +52,93 @@ pub fn pad(text: &str, cells: usize) -> String {
     let mut padded = text.to_string();
     padded.extend(std::iter::repeat_n(' ', cells.saturating_sub(width(text))));
     padded
+}
+
+/// Beside a name a text has at least so many cells; where it would have fewer, it stands below.
+const BESIDE: usize = 24;
+
+/// In so many cells a command is not broken in two, which could not be pasted.
+const COMMAND: usize = 40;
+
+/// How wide the column of `names` is, `before` cells from the edge of a page of `columns`: as its widest name, where
+/// names of more than a third of the page do not count. 0, which none of them fits, where too little is left beside it.
+pub fn column<'a>(names: impl Iterator<Item = &'a str>, before: usize, columns: usize) -> usize {
+    let widths = names.map(width);
+    let widest = widths.filter(|width| *width <= columns / 3).max();
+    widest
+        .filter(|widest| before + widest + 2 + BESIDE <= columns)
+        .unwrap_or(0)
+}
+
+/// A name in its column, `before` cells from the edge, and what is told of it beside it, wrapped under itself. A name
+/// that is wider than the column has a line of its own.
+pub fn entry(
+    page: &mut String,
+    name: &str,
+    told: &str,
+    before: usize,
+    column: usize,
+    columns: usize,
+) {
+    let name = clean(name);
+    let indent = before + column + 2;
+    if width(&name) <= column {
+        page.push_str(&pad(&name, column + 2));
+    } else {
+        page.push_str(&name);
+        begin_line(page, indent);
+    }
+    wrap(page, told, indent, indent, columns);
+}
+
+/// `text`, which begins in cell `at`, and a line break. Where it does not fit into `columns` it is broken between words,
+/// and its further lines are indented; a word that is too long even so is left to the terminal.
+pub fn wrap(page: &mut String, text: &str, mut at: usize, indent: usize, columns: usize) {
+    let is_break = |end: &usize| {
+        let before = &text[..*end];
+        let before = before.strip_suffix(" login").unwrap_or(before);
+        columns < indent + COMMAND || !before.ends_with("aws-sso-refresh")
+    };
+    let fits = at + width(text) <= columns;
+    let blanks = text.match_indices(' ').map(|(end, _)| end);
+    let blanks = blanks.take_while(|_| !fits).filter(is_break);
+    let mut start = 0;
+    for end in blanks.chain([text.len()]) {
+        let word = &text[start..end];
+        let cells = width(word);
+        if start > 0 && at + 1 + cells > columns {
+            begin_line(page, indent);
+            at = indent;
+        } else if start > 0 {
+            page.push(' ');
+            at += 1;
+        }
+        page.push_str(word);
+        at += cells;
+        start = end + 1;
+    }
+    page.push('\n');
+}
+
+/// `text`, of which lines that do not fit into `columns` go on under themselves, behind their number or below their label.
+pub fn prose(text: &str, columns: usize) -> String {
+    let mut page = String::new();
+    for line in text.lines() {
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        page.push_str(&line[..indent]);
+        let further = match words.as_bytes().first() {
+            Some(b'0'..=b'9') => indent + 3,
+            _ => indent.max(2),
+        };
+        wrap(&mut page, words, indent, further, columns);
+    }
+    page
+}
+
+fn begin_line(page: &mut String, indent: usize) {
+    page.push('\n');
+    page.push_str(&pad("", indent));
 }
 
 /// `text` as one word of a log line: quoted where a blank, a quote or an equals sign would make it look like two.
@@ -131,6 +218,60 @@ mod tests {
         assert_eq!(pad("日本", 6), "日本  ");
         assert_eq!(pad("e\u{301}", 2), "e\u{301} ");
         assert_eq!(pad("long", 2), "long");
+    }
+
+    #[track_caller]
+    fn check_entry(name: &str, told: &str, columns: usize, expected: &str) {
+        let mut page = "  ! ".to_string();
+        let column = column(["work", name].into_iter(), 4, columns);
+        entry(&mut page, name, told, 4, column, columns);
+        assert_eq!(page, expected);
+    }
+
+    #[test]
+    fn a_text_is_wrapped_under_itself_and_goes_below_where_little_is_left() {
+        let told = "12m remaining, refreshes at the next check";
+        for columns in [usize::MAX, 53] {
+            check_entry("日本", told, columns, &format!("  ! 日本  {told}\n"));
+        }
+        let expected = "  ! 日本  12m remaining, refreshes at the next\n          check\n";
+        check_entry("日本", told, 51, expected);
+        let expected = "  ! 日本  12m remaining, refreshes\n          at the next check\n";
+        check_entry("日本", told, 34, expected);
+        let expected = "  ! 日本\n      12m remaining, refreshes at\n      the next check\n";
+        check_entry("日本", told, 33, expected);
+    }
+
+    #[test]
+    fn a_name_of_more_than_a_third_has_a_line_of_its_own() {
+        check_entry(
+            "x2345678901234567890",
+            "told",
+            60,
+            "  ! x2345678901234567890  told\n",
+        );
+        check_entry(
+            "x23456789012345678901",
+            "told",
+            60,
+            "  ! x23456789012345678901\n          told\n",
+        );
+    }
+
+    #[test]
+    fn a_command_is_broken_only_where_it_cannot_be_helped() {
+        let told = "the session has ended; run aws-sso-refresh login ended";
+        let expected =
+            "  ! ended  the session has ended; run\n           aws-sso-refresh login ended\n";
+        check_entry("ended", told, 60, expected);
+        let expected = "  ! ended  the session has ended;\n           run aws-sso-refresh\n           login ended\n";
+        check_entry("ended", told, 35, expected);
+        check_entry(
+            "ended",
+            &"x".repeat(50),
+            40,
+            &format!("  ! ended  {}\n", "x".repeat(50)),
+        );
     }
 
     #[test]

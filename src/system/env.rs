@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -245,15 +246,54 @@ pub fn is_mac() -> bool {
 pub struct Terminal {
     pub input: bool,
     pub output: bool,
-    pub errors: bool,
 }
 
 pub fn terminal() -> Terminal {
     Terminal {
         input: std::io::stdin().is_terminal(),
         output: std::io::stdout().is_terminal(),
-        errors: std::io::stderr().is_terminal(),
     }
+}
+
+/// How many columns the terminal has that `stream` is; `COLUMNS` knows better, as everywhere.
+///
+/// The standard library cannot ask. rustix can, without `unsafe` here, for 64 bytes; `stty size` would be a process for
+/// each page, and for each frame of a line that is to follow the window.
+pub fn columns(stream: BorrowedFd) -> Option<usize> {
+    /// Of a terminal that does not say.
+    const USUAL: usize = 80;
+    if !stream.is_terminal() {
+        return None;
+    }
+    let told = text_of("COLUMNS").and_then(|text| text.parse().ok());
+    let asked = || {
+        Some(usize::from(
+            rustix::termios::tcgetwinsize(stream).ok()?.ws_col,
+        ))
+    };
+    let columns = told.or_else(asked).filter(|columns| *columns > 0);
+    Some(columns.unwrap_or(USUAL))
+}
+
+/// Whether the terminal can do nothing but print.
+pub fn is_dumb() -> bool {
+    var("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether more than ASCII may be shown: not where the locale says otherwise. No locale at all, as in most containers,
+/// says nothing of the terminal.
+pub fn is_unicode() -> bool {
+    let mut names = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
+    names.find_map(text_of).is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase().replace('-', "");
+        locale.contains("utf8")
+    })
+}
+
+/// A variable of this process; empty counts as unset.
+fn text_of(name: &str) -> Option<String> {
+    let value = var(name)?.into_string().ok()?;
+    Some(value).filter(|value| !value.is_empty())
 }
 
 /// The AWS CLI starts a refresh of its own when this little remains. Minutes.

@@ -1,12 +1,11 @@
 //! Help pages, the man page and the completions: compared with golden files, and tried in the real tools.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::world::{World, in_terminal, is_installed};
+use crate::terminal::Terminal;
+use crate::world::{World, is_installed};
 
 /// Compares with `fixtures/help/<name>`; `UPDATE=1` writes it, and `git diff` is the review.
 fn check_golden(name: &str, text: &str) {
@@ -206,45 +205,11 @@ fn zsh_completes_commands_flags_and_sessions() {
         .env("ZDOTDIR", &world.home)
         .env("TERM", "xterm")
         .env("PATH", path_with(&bin));
-    let mut shell = in_terminal(&zsh)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("python3 runs");
-    let mut input = shell.stdin.take().expect("piped");
-    let mut output = shell.stdout.take().expect("piped");
-    let (sender, screen) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = output.read(&mut buffer) {
-            if sender
-                .send(String::from_utf8_lossy(&buffer[..count]).into_owned())
-                .is_err()
-            {
-                break;
-            }
-        }
-    });
-    let mut wait_for = |typed: &str, expected: &str| {
-        input.write_all(typed.as_bytes()).expect("it listens");
-        let (mut seen, started) = (String::new(), Instant::now());
-        while !seen.contains(expected) {
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "no {expected:?} after {typed:?} in {seen:?}"
-            );
-            seen.push_str(
-                &screen
-                    .recv_timeout(Duration::from_millis(200))
-                    .unwrap_or_default(),
-            );
-        }
-    };
+    let mut shell = Terminal::start(&zsh, 80, test).expect("python3 is there");
+    let mut wait_for = |typed: &str, expected: &str| shell.type_until(typed, expected);
     wait_for("echo ready$((1+1))\n", "ready2");
     wait_for("aws-sso-refresh stat\t", "status");
     wait_for("\u{15}aws-sso-refresh refresh --fo\t", "--force");
     wait_for("\u{15}aws-sso-refresh refresh --session w\t", "work");
     wait_for("\u{15}aws-sso-refresh generate zs\t", "zsh");
-    drop(input);
-    let _ = shell.kill();
-    let _ = shell.wait();
 }

@@ -14,4 +14,5 @@ mod logout;
 mod refresh;
 mod safety;
 mod status;
+mod terminal;
 mod user_systemd;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::world::{World, center, in_seconds, names_in};
 
 /// One session in every state that needs no server.
-fn world_of_states() -> World {
+pub fn world_of_states() -> World {
     let world = World::new();
     world.config(&World::fixture("config/states.ini"));
     let renewable = r#", "refreshToken": "r", "clientId": "c", "clientSecret": "s""#;
