@@ -104,7 +104,8 @@ pub const COMMANDS: &[Command] = &[
         summary: "Check every session once and refresh what is due (the default)",
         about: &[
             "Reads the AWS config and the token cache and renews, silently, every token that is about to expire. \
-             A session that has truly ended needs a person: which command signs in again is said at the end.",
+             A session that has truly ended needs a person: at a terminal the sign-in begins at once, elsewhere the \
+             command for it is shown.",
         ],
         flags: &[
             switch(
@@ -242,7 +243,8 @@ pub const COMMANDS: &[Command] = &[
         argument: None,
         summary: "Show what earlier runs did",
         about: &[
-            "The log holds no token and no secret. It is turned over at 1 MiB; one old file is kept.",
+            "Shows the end of ~/.local/share/aws-sso-refresh/refresh.log. It holds no token and no secret, and is turned \
+             over at 1 MiB; one old file is kept.",
         ],
         flags: &[
             Flag {
@@ -270,9 +272,9 @@ pub const COMMANDS: &[Command] = &[
         }),
         summary: "Print the man page, or completions for a shell",
         about: &[
-            "The man page goes to man1/aws-sso-refresh.1 in a folder of MANPATH. For completions, source the output \
-             (bash), or save it as _aws-sso-refresh in a folder of fpath (zsh) or as aws-sso-refresh.fish in \
-             ~/.config/fish/completions (fish).",
+            "Save the man page as man1/aws-sso-refresh.1 in a folder of MANPATH.",
+            "Save the completions to a file that ~/.bashrc sources (bash), as _aws-sso-refresh in a folder of fpath (zsh), \
+             or as ~/.config/fish/completions/aws-sso-refresh.fish (fish).",
         ],
         flags: &[],
     },

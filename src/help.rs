@@ -26,8 +26,12 @@ pub fn overview(columns: usize) -> String {
     list(&mut page, "Variables", &VARIABLES, columns);
     list(&mut page, "Exit status", &EXITS, columns);
     page.push('\n');
-    let more = "See `aws-sso-refresh help COMMAND` for a command's flags.";
-    text::wrap(&mut page, more, 0, 0, columns);
+    for more in [
+        "Run `aws-sso-refresh install` once, and the sessions stay fresh.",
+        "Run `aws-sso-refresh help COMMAND` for a command's flags.",
+    ] {
+        text::wrap(&mut page, more, 0, 0, columns);
+    }
     page
 }
 
@@ -64,19 +68,19 @@ pub fn of_command(command: &Command, columns: usize) -> String {
 pub const VARIABLES: [(&str, &str); 4] = [
     (
         "AWS_SSO_REFRESH_THRESHOLD",
-        "Refresh when this many minutes or fewer remain (30)",
+        "Minutes left at which to refresh (default 30)",
     ),
     (
         "AWS_SSO_REFRESH_INTERVAL",
-        "Minutes between two checks of the job (10)",
+        "Minutes between two checks of the job (default 10)",
     ),
     (
         "AWS_SSO_SESSION_DURATION",
-        "Hours that a session lives, if you know (learned, else 8)",
+        "Hours a session lives (default: learned, else 8)",
     ),
     (
         "AWS_SSO_REFRESH_LOGIN",
-        "How to ask for a sign-in: browser, notify or off (browser)",
+        "Asking for sign-ins: browser (default), notify, off",
     ),
 ];
 

@@ -49,7 +49,16 @@ fn path_with(bin: &Path) -> String {
 fn help_reads_as_a_page() {
     let world = World::new();
     check_golden("help.txt", &world.run(&["help"]).exits(0).stdout);
-    for command in ["refresh", "status", "login", "logout", "logs"] {
+    for command in [
+        "refresh",
+        "status",
+        "login",
+        "logout",
+        "install",
+        "uninstall",
+        "logs",
+        "generate",
+    ] {
         check_golden(
             &format!("help-{command}.txt"),
             &world.run(&["help", command]).exits(0).stdout,
