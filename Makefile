@@ -1,9 +1,13 @@
 # Every target does its own set-up; `make help` lists them.
 
-.PHONY: help build demo test check fuzz interop interop-short browser bench dist dist-twice size
+.PHONY: help build install demo test check fuzz interop interop-short browser bench dist dist-twice size
+
+# Where `make install` puts things; packagers set DESTDIR as well.
+PREFIX ?= $(HOME)/.local
 
 help:
 	@echo 'make build    the program, as contributors use it (target/release)'
+	@echo 'make install  the program, its man page and completions, into PREFIX (~/.local)'
 	@echo 'make demo     the main job on a throw-away home, against an embedded Identity Center'
 	@echo 'make test     every test that needs nothing but Rust'
 	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
@@ -16,6 +20,17 @@ help:
 
 build:
 	cargo build --release --locked
+
+# Each file is replaced in one step: a job that starts meanwhile finds the old program or the new one.
+install: build
+	@set -eu; umask 022; to='$(DESTDIR)$(PREFIX)'; from="$${CARGO_TARGET_DIR:-target}/release"; \
+	put() { install -d "$${3%/*}"; install -m "$$1" "$$2" "$$3.new"; mv -f "$$3.new" "$$3"; }; \
+	put 755 "$$from/aws-sso-refresh" "$$to/bin/aws-sso-refresh"; \
+	put 644 fixtures/help/aws-sso-refresh.1 "$$to/share/man/man1/aws-sso-refresh.1"; \
+	put 644 fixtures/help/aws-sso-refresh.bash "$$to/share/bash-completion/completions/aws-sso-refresh"; \
+	put 644 fixtures/help/_aws-sso-refresh "$$to/share/zsh/site-functions/_aws-sso-refresh"; \
+	put 644 fixtures/help/aws-sso-refresh.fish "$$to/share/fish/vendor_completions.d/aws-sso-refresh.fish"; \
+	echo "Installed below $$to. The background job: $$to/bin/aws-sso-refresh install"
 
 demo:
 	cargo test --quiet --locked --test demo

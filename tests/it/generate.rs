@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::terminal::Terminal;
-use crate::world::{World, is_installed};
+use crate::world::{World, is_installed, names_in};
 
 /// Compares with `fixtures/help/<name>`; `UPDATE=1` writes it, and `git diff` is the review.
 fn check_golden(name: &str, text: &str) {
@@ -91,6 +91,73 @@ fn the_man_page_is_clean_to_its_linter() {
         .output()
         .expect("mandoc runs");
     assert!(String::from_utf8_lossy(&shown.stdout).contains("keep every AWS SSO session fresh"));
+}
+
+#[test]
+fn make_install_puts_everything_in_its_place_in_one_step() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let world = World::new();
+    if !is_installed(
+        "make",
+        "make_install_puts_everything_in_its_place_in_one_step",
+    ) {
+        return;
+    }
+    // What `make build` would have built.
+    let target = world.home.join("target");
+    fs::create_dir_all(target.join("release")).expect("made");
+    let built = target.join("release/aws-sso-refresh");
+    fs::copy(crate::world::program(), built).expect("copied");
+    let install = |words: &[&str]| {
+        let mut make = world.command_of("make".as_ref(), &["--silent", "--old-file=build"]);
+        make.arg("install").args(words);
+        make.env("CARGO_TARGET_DIR", &target);
+        make.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let made = make.output().expect("make runs");
+        assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+    };
+    let staged = world.home.join("with a blank");
+    let destination = format!("DESTDIR={}", staged.display());
+    for (words, place) in [
+        (
+            &[destination.as_str(), "PREFIX=/usr"][..],
+            staged.join("usr"),
+        ),
+        (&[], world.home.join(".local")),
+    ] {
+        install(words);
+        for (path, mode, source) in [
+            ("bin/aws-sso-refresh", 0o755, "--version"),
+            ("share/man/man1/aws-sso-refresh.1", 0o644, "man"),
+            (
+                "share/bash-completion/completions/aws-sso-refresh",
+                0o644,
+                "bash",
+            ),
+            ("share/zsh/site-functions/_aws-sso-refresh", 0o644, "zsh"),
+            (
+                "share/fish/vendor_completions.d/aws-sso-refresh.fish",
+                0o644,
+                "fish",
+            ),
+        ] {
+            let file = place.join(path);
+            let found = fs::metadata(&file).expect(path);
+            assert_eq!(found.permissions().mode() & 0o777, mode, "{path}");
+            if mode == 0o644 {
+                let text = fs::read_to_string(&file).expect("text");
+                assert_eq!(text, world.run(&["generate", source]).stdout, "{path}");
+            }
+        }
+        let program = place.join("bin/aws-sso-refresh");
+        let version = Command::new(&program).arg("--version").output();
+        assert!(version.expect("it runs").status.success());
+        // Whoever runs the old program goes on with it.
+        let old = fs::metadata(&program).expect("it is there").ino();
+        install(words);
+        assert_ne!(fs::metadata(&program).expect("it is there").ino(), old);
+        assert_eq!(names_in(&place.join("bin")), ["aws-sso-refresh"]);
+    }
 }
 
 #[test]
