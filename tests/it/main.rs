@@ -11,6 +11,7 @@ mod install;
 mod liar;
 mod login;
 mod logout;
+mod prompt;
 mod refresh;
 mod safety;
 mod status;
