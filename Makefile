@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make help` lists them.
 
-.PHONY: help build install demo test check fuzz interop interop-short browser bench dist dist-twice size
+.PHONY: help build install demo test check fuzz interop interop-short browser screenshots bench dist dist-twice size
 
 # Where `make install` puts things; packagers set DESTDIR as well.
 PREFIX ?= $(HOME)/.local
@@ -16,6 +16,8 @@ help:
 	@echo 'make size     the size of the release binary, on static Linux x86-64'
 	@echo 'make dist     the release files, into dist/ (dist-twice: and that a second build has the same bytes)'
 	@echo 'make browser  the sign-in in a real, headless Chromium; pictures of its pages in target/pictures'
+	@echo 'make screenshots'
+	@echo '              the pictures of the README, made of what the real program shows'
 	@echo 'make check    the gate: format, lints, tests, docs'
 
 build:
@@ -81,3 +83,8 @@ browser:
 bench: size
 	cargo build --quiet --release --locked --bins --examples
 	python3 tests/bench/bench.py
+
+# What cannot be had (tmux, a user manager of systemd, Chromium) is SKIPPED, with the reason.
+screenshots: browser
+	cargo build --quiet --locked --bins --examples
+	python3 tests/screenshots/shots.py || [ $$? = 77 ] # SKIPPED, as it has said

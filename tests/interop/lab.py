@@ -95,7 +95,7 @@ class Home:
         return self.environment(server, HTTPS_PROXY=server.proxy)
 
     def token_path(self, session: str = "work") -> pathlib.Path:
-        return self.cache / (hashlib.sha1(session.encode()).hexdigest() + ".json")
+        return self.cache / token_name(session)
 
     def text(self, session: str = "work") -> str:
         return self.token_path(session).read_text()
@@ -151,6 +151,10 @@ def parser(doc: str) -> argparse.ArgumentParser:
     found.add_argument("--server", default=str(build / "examples/identity-center"), help="the Identity Center")
     found.add_argument("--work", type=pathlib.Path, default=REPOSITORY / "target/interop", help="where tools are kept")
     return found
+
+
+def token_name(session: str) -> str:
+    return hashlib.sha1(session.encode()).hexdigest() + ".json"
 
 
 def stamp(seconds_from_now: float) -> str:
