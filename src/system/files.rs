@@ -12,16 +12,16 @@
 //! whose answer never arrived is lost to every client alike, and so is one whose run was ended by Ctrl-C or a signal
 //! while it waited: `install` and `uninstall` wait for such a run, and so does systemd; launchd does not at a logout.
 //!
-//! In debug builds `step` counts every operation and fails or aborts at a chosen one, so that tests can take each
-//! step of a run away in turn; in release builds it is nothing.
+//! Every operation passes a `step`, at which tests let a run fail or die.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::system::step::{step, write_all};
 
 /// How often a lock that somebody else holds is tried again.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -115,7 +115,7 @@ pub struct Entry {
 /// The folder cannot be listed.
 pub fn list(folder: &Path, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, Error> {
     let cannot = |error: &io::Error| cannot("list", folder, error);
-    let entries = match fs::read_dir(folder) {
+    let entries = match step("list").and_then(|()| fs::read_dir(folder)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(cannot(&error)),
@@ -158,6 +158,7 @@ fn close_to_others(path: &Path, found: &fs::Metadata) {
 /// # Errors
 /// As `OpenOptions::open`.
 pub fn open_to_append(path: &Path) -> io::Result<(File, u64)> {
+    step("open to append")?;
     let file = OpenOptions::new()
         .append(true)
         .create(true)
@@ -272,11 +273,10 @@ pub fn make_room(path: PathBuf, target: PathBuf, size: usize) -> Result<Room, Er
     }
 }
 
-fn fill(mut file: &File, size: usize) -> io::Result<()> {
+fn fill(file: &File, size: usize) -> io::Result<()> {
+    step("mode")?;
     file.set_permissions(Permissions::from_mode(0o600))?; // whatever the umask took away
-    let blanks = vec![b' '; size];
-    step("fill")?;
-    file.write_all(&blanks)?;
+    write_all("fill", file, &vec![b' '; size])?;
     step("sync room")?;
     sync(file)
 }
@@ -289,8 +289,7 @@ impl Room {
     pub fn put_down(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut written = || {
             self.file.seek(SeekFrom::Start(0))?;
-            step("write")?;
-            self.file.write_all(bytes)?;
+            write_all("write", &self.file, bytes)?;
             // A crash here leaves the token followed by blanks, which is the same JSON.
             step("cut")?;
             self.file.set_len(bytes.len() as u64)?;
@@ -348,14 +347,13 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, durable: Durable) -> Result
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
         file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask took away
-        step("replace: write")?;
-        file.write_all(bytes)?;
+        write_all("replace: write", &file, bytes)?;
         if durable == Durable::Now {
             step("replace: sync")?;
             sync(&file)?;
@@ -388,7 +386,9 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// Nothing has changed.
 pub fn adopt(from: &Path, to: &Path) -> Result<(), Error> {
-    let synced = File::open(from).and_then(|file| sync(&file));
+    let synced = step("sync left-over")
+        .and_then(|()| File::open(from))
+        .and_then(|file| sync(&file));
     synced.map_err(|error| cannot("read", from, &error))?;
     rename(from, to)
 }
@@ -471,45 +471,6 @@ pub fn why(error: &io::Error) -> String {
             .chain(chars)
             .collect()
     })
-}
-
-/// A point at which a test may let a run fail (`AWS_SSO_REFRESH_STEP=7:error`) or die (`7:abort`).
-///
-/// # Errors
-/// The seventh step was to fail.
-#[cfg(debug_assertions)]
-pub fn step(name: &str) -> io::Result<()> {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    static FATAL: OnceLock<Option<(u64, bool)>> = OnceLock::new();
-    static TAKEN: AtomicU64 = AtomicU64::new(0);
-    let fatal = FATAL.get_or_init(|| {
-        let chosen = std::env::var("AWS_SSO_REFRESH_STEP").ok()?;
-        let (number, how) = chosen.split_once(':')?;
-        Some((number.parse().ok()?, how == "abort"))
-    });
-    let Some((number, is_abort)) = *fatal else {
-        return Ok(());
-    };
-    if TAKEN.fetch_add(1, Ordering::SeqCst) + 1 != number {
-        return Ok(());
-    }
-    eprintln!("simulated failure at step {number}: {name}");
-    if is_abort {
-        std::process::abort();
-    }
-    Err(io::Error::other("simulated failure"))
-}
-
-/// Nothing, in a release build.
-///
-/// # Errors
-/// None.
-#[cfg(not(debug_assertions))]
-#[inline(always)]
-pub fn step(_name: &str) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::format::proxy::{self, Authorization, Proxy, ProxySettings};
 use crate::format::text;
 use crate::format::url::{Scheme, Url};
 use crate::system::files::{self, Found};
+use crate::system::step::{step, step_of_write};
 use crate::system::{background, crypto};
 
 /// The bundle of every public CA is about 220 KiB; a bundle far larger is some other file.
@@ -409,7 +410,10 @@ fn resolve(url: &Url, name: &str, deadline: Instant) -> Result<Vec<SocketAddr>, 
     }
     // The system's resolver takes no deadline and cannot be interrupted: it gives up by itself, after 5 to 30 s.
     let host = (url.host.clone(), url.port);
-    let asked = background::begin(move || host.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+    let asked = background::begin(move || {
+        step("resolve")?;
+        host.to_socket_addrs().map(Iterator::collect::<Vec<_>>)
+    });
     let found = match asked {
         Ok(asked) => asked
             .wait(deadline)
@@ -450,7 +454,8 @@ fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Tcp, St
     let mut why = "it has no address".to_string();
     for (at, address) in addresses.iter().enumerate() {
         let shares = u32::try_from(addresses.len() - at + 1).unwrap_or(u32::MAX);
-        let attempt = left(deadline)
+        let attempt = step("connect")
+            .and_then(|()| left(deadline))
             .and_then(|left| TcpStream::connect_timeout(address, left / shares))
             .and_then(|stream| {
                 stream.set_nodelay(true)?;
@@ -481,6 +486,7 @@ struct Tcp {
 
 impl Tcp {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        step("receive")?;
         loop {
             self.stream.set_read_timeout(Some(left(self.deadline)?))?;
             match self.stream.read(buffer) {
@@ -491,6 +497,7 @@ impl Tcp {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        step_of_write("send", &self.stream, slices)?;
         loop {
             self.stream.set_write_timeout(Some(left(self.deadline)?))?;
             match self.stream.write_vectored(slices) {

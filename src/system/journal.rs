@@ -4,14 +4,15 @@
 //! passed in here.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::format::time::Timestamp;
-use crate::system::files::{self, step};
+use crate::system::files;
+use crate::system::step::{step, write_all};
 
 /// When the log is turned over. Bytes.
 const SIZE_MAX: u64 = 1024 * 1024;
@@ -54,10 +55,7 @@ impl Journal {
         files::make_private_folder(&self.folder)?;
         let text = format!("{at} {line}\n");
         self.open_for(text.len())
-            .and_then(|mut file| {
-                step("log")?;
-                file.write_all(text.as_bytes())
-            })
+            .and_then(|file| write_all("log", file, text.as_bytes()))
             .map_err(|error| files::cannot("write", &self.path(), &error))
     }
 
@@ -77,6 +75,7 @@ impl Journal {
         if let Ok(Some(_held)) = lock
             && is_full(open()?.1)
         {
+            step("turn over")?;
             fs::rename(self.path(), self.old_path())?;
         }
         Ok(open()?.0)

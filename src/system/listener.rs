@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::system::files;
+use crate::system::step::{step, write_all};
 
 /// How often the connections are looked at.
 const LOOK: Duration = Duration::from_millis(25);
@@ -62,7 +63,8 @@ impl Listener {
     /// # Errors
     /// The system gives no port on the loopback interface.
     pub fn bind() -> Result<Listener, Error> {
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
+        let bound = step("listen").and_then(|()| {
+            let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.set_nonblocking(true)?;
             let port = socket.local_addr()?.port();
             Ok(Listener { socket, port })
@@ -92,7 +94,10 @@ impl Listener {
                 let Ok((stream, _)) = self.socket.accept() else {
                     break;
                 };
-                if stream.set_nonblocking(true).is_err() {
+                if step("accept")
+                    .and_then(|()| stream.set_nonblocking(true))
+                    .is_err()
+                {
                     continue;
                 }
                 if visitors.len() == VISITORS_MAX {
@@ -164,6 +169,7 @@ impl Visitor {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Heard::Gone,
                 Ok(_) if self.is_leaving => {}
+                Ok(_) if step("hear").is_err() => return Heard::Gone,
                 Ok(count) => {
                     self.head.extend_from_slice(&bytes[..count]);
                     let is_whole = self.head.windows(4).any(|end| end == b"\r\n\r\n");
@@ -192,7 +198,7 @@ fn answer(mut stream: TcpStream, bytes: &[u8]) {
     let _ = (|| -> io::Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(ANSWER_MAX))?;
-        stream.write_all(bytes)?;
+        write_all("answer", &stream, bytes)?;
         stream.shutdown(Shutdown::Write)?;
         stream.set_read_timeout(Some(LOOK))?;
         let mut rest = [0; 4096];

@@ -11,3 +11,4 @@ pub mod listener;
 pub mod notify;
 pub mod presence;
 pub mod process;
+pub mod step;
