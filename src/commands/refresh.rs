@@ -475,7 +475,9 @@ fn refresh_one(
         });
     };
 
-    // Look again under the lock.
+    // Look again under the lock. Where a run died since the sweep at the start, what it was granted is worth more than
+    // another grant.
+    run.store.settle_session(name);
     let token = match run.store.read(&path) {
         Stored::Token { token } => token,
         Stored::Absent => return Ok(Outcome::SignedOut),
@@ -522,21 +524,6 @@ fn refresh_one(
     let target = files::resolve(&path);
     let spent = renewal.refresh_token.fingerprint();
     let room_path = run.store.room_path(name, &target, &spent);
-    if let Some(left_over) = run
-        .store
-        .left_over_at(&room_path)
-        .filter(|_| room_path.exists())
-    {
-        // A run died between the sweep at the start and this lock: what it was granted is worth more than a new grant.
-        run.store.settle_locked(&left_over)?;
-        if let Stored::Token { token: there } = run.store.read(&path)
-            && !there.is_same_grant(&token)
-        {
-            return Ok(Outcome::Adopted {
-                after: there.remaining(now),
-            });
-        }
-    }
     let room = files::make_room(room_path, target, room_for(token.text().as_bytes()))?;
 
     let granted = match ask(run, &path, &token, renewal, endpoint, attempts) {

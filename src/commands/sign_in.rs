@@ -13,7 +13,7 @@ use crate::commands::page;
 use crate::commands::portal::Portal;
 use crate::commands::refresh::{again, put_down};
 use crate::commands::screen::Screen;
-use crate::commands::store::Store;
+use crate::commands::store::{self, Store, Stored};
 use crate::commands::survey::{self, Survey};
 use crate::error::{Error, Exit};
 use crate::format::http::{self, Request, Response};
@@ -27,7 +27,7 @@ use crate::sso::estimate;
 use crate::sso::oidc::{self, Device, Prepared, Reply};
 use crate::sso::plan::{self, Decision};
 use crate::sso::registration::Purpose;
-use crate::sso::token::{self, CachedToken, Client, Grant, Secret};
+use crate::sso::token::{self, CachedToken, Client, Fingerprint, Grant, Secret};
 use crate::system::browser;
 use crate::system::env::{self, Env};
 use crate::system::files::{self, Commit, Durable, Room};
@@ -159,8 +159,7 @@ impl<'a> Desk<'a> {
     }
 
     fn try_sign_in(&self, session: &SsoSession, person: &mut Person) -> Result<Ended, Error> {
-        let trial = Secret::new(digest::hex(&env::random::<8>()?));
-        self.make_room(session, &trial)?.discard();
+        self.room(session, nobodys()?)?.discard();
         let portal = self.portal(session, &mut person.screen)?;
         let purpose = portal.purpose(session, person.way.by_device_code);
         for is_last in [false, true] {
@@ -252,7 +251,7 @@ impl<'a> Desk<'a> {
             Callback::Foreign(_) => unreachable!("those are not awaited"),
         };
         let request = oidc::code_request(&portal.endpoint, client, code, &verifier, &redirect_uri);
-        let ended = self.redeem(session, portal, client, &request, code);
+        let ended = self.redeem(session, portal, client, &request);
         let page = match &ended {
             Ok(Attempt::Ended(_)) => page::success(name),
             Ok(Attempt::ClientRefused(_)) => {
@@ -308,9 +307,8 @@ impl<'a> Desk<'a> {
         let mut waiting = Waiting::new(person, ends);
         loop {
             match polled {
-                Polled::Granted(grant, asked_at, _held) => {
+                Polled::Granted(grant, asked_at, room, _held) => {
                     waiting.person.screen.clear();
-                    let room = self.make_room(session, &device.device_code)?;
                     return self
                         .keep(session, portal, client, &grant, asked_at, room)
                         .map(Attempt::Ended);
@@ -347,20 +345,28 @@ impl<'a> Desk<'a> {
         request: &Request,
         pause: &mut i64,
     ) -> Result<Polled, Error> {
-        // Held already when the token arrives. A run that is at it ends within a minute: the next look finds it gone.
+        // Held already when the token arrives, and with room for it. A run that is at it ends within a minute: the next
+        // look finds it gone.
         let Some(held) = self.store.lock(&session.name, Instant::now())? else {
             return Ok(Polled::Pending);
         };
+        let room = self.make_room(session)?;
         let asked_at = env::now();
         let sent = self.client.send(request, Instant::now() + REQUEST_MAX);
-        let Ok(response) = sent else {
+        let reply = match sent.map(|response| oidc::token_reply(&response)) {
+            Ok(Reply::Granted(grant)) => {
+                return Ok(Polled::Granted(grant, asked_at, room, held));
+            }
+            other => other,
+        };
+        room.discard();
+        let Ok(reply) = reply else {
             // The network may come back while the person is still at it; an answer that timed out says not to hurry.
             *pause = (*pause * 2).min(30);
             return Ok(Polled::Pending);
         };
-        match oidc::token_reply(&response) {
-            Reply::Granted(grant) => Ok(Polled::Granted(grant, asked_at, held)),
-            Reply::TryLater { .. } => Ok(Polled::Pending),
+        match reply {
+            Reply::Granted(_) | Reply::TryLater { .. } => Ok(Polled::Pending),
             Reply::SlowDown(_) => {
                 *pause += SLOWER;
                 Ok(Polled::Pending)
@@ -385,10 +391,9 @@ impl<'a> Desk<'a> {
         portal: &Portal,
         client: &Client,
         request: &Request,
-        code: &Secret,
     ) -> Result<Attempt, Error> {
         let _held = self.lock(session)?;
-        let room = self.make_room(session, code)?;
+        let room = self.make_room(session)?;
         let asked_at = env::now();
         let refused = match self.send(session, request) {
             Err(error) => error,
@@ -417,14 +422,23 @@ impl<'a> Desk<'a> {
         held.ok_or_else(|| cannot(session, "another run is still busy with it"))
     }
 
-    /// Room beside the token file. It is named after `tag`, which is no refresh token: what a crash leaves of it is
-    /// nobody's, and the next run removes it.
-    fn make_room(&self, session: &SsoSession, tag: &Secret) -> Result<Room, Error> {
+    /// Room for a token that takes the place of what is there now, for a caller that holds the session's lock: a run
+    /// that dies with the token put down leaves one that the next run adopts, as in a refresh.
+    fn make_room(&self, session: &SsoSession) -> Result<Room, Error> {
+        let name = session.name.as_str();
+        self.store.settle_session(name);
+        let replaced = match self.store.read(&self.store.token_path(name)) {
+            Stored::Absent => store::fingerprint(None),
+            Stored::Token { token } => store::fingerprint(Some(&token)),
+            Stored::Unparsable(_) | Stored::Unusable(_) => nobodys()?,
+        };
+        self.room(session, replaced)
+    }
+
+    fn room(&self, session: &SsoSession, replaced: Fingerprint) -> Result<Room, Error> {
         files::make_folder(self.store.cache())?;
         let target = files::resolve(&self.store.token_path(&session.name));
-        let path = self
-            .store
-            .room_path(&session.name, &target, &tag.fingerprint());
+        let path = self.store.room_path(&session.name, &target, &replaced);
         files::make_room(path, target, ROOM)
     }
 
@@ -514,8 +528,8 @@ impl<'a> Desk<'a> {
 /// What a poll found.
 enum Polled {
     Pending,
-    /// What was asked for at that time, under the session's lock.
-    Granted(Grant, Timestamp, files::Lock),
+    /// What was asked for at that time, the room for it, and the session's lock.
+    Granted(Grant, Timestamp, Room, files::Lock),
     ClientRefused(String),
 }
 
@@ -559,6 +573,12 @@ fn nobody_came(session: &SsoSession) -> Error {
     )
     .hint("run it again; with --device-code any browser on any machine will do")
     .exits(Exit::SignIn)
+}
+
+/// A name for room that is made in vain, or in the place of something unreadable: the next run removes what a crash leaves
+/// of it.
+fn nobodys() -> Result<Fingerprint, Error> {
+    Ok(Secret::new(digest::hex(&env::random::<8>()?)).fingerprint())
 }
 
 /// A random UUID (RFC 9562, version 4): what the AWS CLI sends as `state`.

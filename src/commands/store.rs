@@ -59,8 +59,8 @@ pub struct LeftOver {
     path: PathBuf,
     /// The SHA-1 that names the token file.
     key: String,
-    /// The refresh token that was about to be spent.
-    spent: Fingerprint,
+    /// The token in whose place it was to go.
+    replaces: Fingerprint,
 }
 
 impl Store {
@@ -163,9 +163,9 @@ impl Store {
         stored
     }
 
-    /// Where the room for a token goes: beside the real file, named by session and by the refresh token to be spent.
-    pub fn room_path(&self, name: &str, target: &Path, spent: &Fingerprint) -> PathBuf {
-        target.with_file_name(format!("{}.{}.new", key_of(name), spent))
+    /// Where the room for a token goes: beside the real file, named by session and by the token that it is to replace.
+    pub fn room_path(&self, name: &str, target: &Path, replaced: &Fingerprint) -> PathBuf {
+        target.with_file_name(format!("{}.{}.new", key_of(name), replaced))
     }
 
     /// The left-over `.new` files of this program: in the cache, and beside the real files of linked ones.
@@ -207,40 +207,43 @@ impl Store {
         }
     }
 
-    /// As `settle`, for a caller that holds the session's lock.
-    ///
-    /// # Errors
-    /// As `settle`.
-    pub fn settle_locked(&self, left_over: &LeftOver) -> Result<Settled, Error> {
+    fn settle_locked(&self, left_over: &LeftOver) -> Result<Settled, Error> {
         let target = self.cache.join(format!("{}.json", left_over.key));
-        match self.read(&target) {
+        let there = match self.read(&target) {
             // Somebody is writing it, or something is wrong with it: what the left-over is worth cannot be told.
-            Stored::Unparsable(_) | Stored::Unusable(_) => Ok(Settled::Nothing),
-            Stored::Token { token } if token.refresh_fingerprint() == Some(left_over.spent) => {
-                match self.read_once(&left_over.path) {
-                    // A service that gives the same refresh token again leaves it to the times to tell which is newer:
-                    // another tool may have refreshed since.
-                    Stored::Token { token: kept }
-                        if kept.refresh_fingerprint() == Some(left_over.spent)
-                            && kept.expires_at <= token.expires_at =>
-                    {
-                        self.remove(left_over)
-                    }
-                    Stored::Token { token: kept } => {
-                        files::adopt(&left_over.path, &files::resolve(&target))?;
-                        Ok(Settled::Adopted(kept.refresh_fingerprint()))
-                    }
-                    Stored::Unparsable(_) | Stored::Unusable(_) => self.remove(left_over),
-                    Stored::Absent => Ok(Settled::Nothing),
-                }
+            Stored::Unparsable(_) | Stored::Unusable(_) => return Ok(Settled::Nothing),
+            Stored::Token { token } => Some(token),
+            Stored::Absent => None,
+        };
+        if fingerprint(there.as_deref()) != left_over.replaces {
+            return self.remove(left_over);
+        }
+        match (self.read_once(&left_over.path), there) {
+            // A service that gives the same refresh token again leaves it to the times to tell which is newer:
+            // another tool may have refreshed since.
+            (Stored::Token { token: kept }, Some(there))
+                if kept.fingerprint() == left_over.replaces
+                    && kept.expires_at <= there.expires_at =>
+            {
+                self.remove(left_over)
             }
-            Stored::Token { .. } | Stored::Absent => self.remove(left_over),
+            (Stored::Token { token: kept }, _) => {
+                files::adopt(&left_over.path, &files::resolve(&target))?;
+                Ok(Settled::Adopted(kept.refresh_fingerprint()))
+            }
+            (Stored::Unparsable(_) | Stored::Unusable(_), _) => self.remove(left_over),
+            (Stored::Absent, _) => Ok(Settled::Nothing),
         }
     }
 
-    /// The left-over at `path`, where its name is one of ours.
-    pub fn left_over_at(&self, path: &Path) -> Option<LeftOver> {
-        left_over(path.parent()?, path.file_name()?.to_str()?)
+    /// Settles what is left over of a session, for a caller that holds its lock. What cannot be settled is in nobody's
+    /// way, unless it has the name of the room that is made next.
+    pub fn settle_session(&self, name: &str) {
+        let key = key_of(name);
+        let left_overs = self.left_overs().unwrap_or_default();
+        for left_over in left_overs.iter().filter(|left_over| left_over.key == key) {
+            let _ = self.settle_locked(left_over);
+        }
     }
 
     fn remove(&self, left_over: &LeftOver) -> Result<Settled, Error> {
@@ -329,15 +332,20 @@ fn left_overs_in(folder: &Path, entries: &[Entry]) -> Vec<LeftOver> {
         .collect()
 }
 
+/// What names the room for the successor of the token that is there.
+pub fn fingerprint(there: Option<&CachedToken>) -> Fingerprint {
+    there.map_or(Fingerprint::OF_NOTHING, CachedToken::fingerprint)
+}
+
 /// `<sha1>.<fingerprint>.new`, and nothing else, is ours.
 fn left_over(folder: &Path, name: &str) -> Option<LeftOver> {
-    let (key, spent) = name.strip_suffix(".new")?.split_once('.')?;
+    let (key, replaced) = name.strip_suffix(".new")?.split_once('.')?;
     let is_key = key.len() == 40 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let spent = Fingerprint::parse(spent)?;
+    let replaces = Fingerprint::parse(replaced)?;
     is_key.then(|| LeftOver {
         path: folder.join(name),
         key: key.to_string(),
-        spent,
+        replaces,
     })
 }
 

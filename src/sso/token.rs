@@ -38,6 +38,9 @@ impl std::fmt::Debug for Secret {
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
+    /// Of no secret at all.
+    pub const OF_NOTHING: Fingerprint = Fingerprint(0xe3b0_c442_98fc_1c14);
+
     /// Takes exactly 16 lower-case hex digits.
     pub fn parse(text: &str) -> Option<Fingerprint> {
         let is_hex =
@@ -224,6 +227,12 @@ impl CachedToken {
             .map(|renewal| renewal.refresh_token.fingerprint())
     }
 
+    /// What tells it from its successor: the refresh token, or the access token where there is none.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.refresh_fingerprint()
+            .unwrap_or_else(|| self.access_token.fingerprint())
+    }
+
     /// Whether the other is the same sign-in at the same refresh, whatever else was rewritten around it (rule F4).
     pub fn is_same_grant(&self, other: &CachedToken) -> bool {
         // Also where it takes more than these to refresh it.
@@ -400,6 +409,17 @@ mod tests {
                 .renewal
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn every_token_has_a_fingerprint_of_its_own_and_so_has_none() {
+        let of = |text: &str| CachedToken::parse(text).expect("a token").fingerprint();
+        let with = r#"{"accessToken":"a","expiresAt":"2026-11-23T19:12:05Z","refreshToken":"r","clientId":"c","clientSecret":"s"}"#;
+        let without =
+            r#"{"accessToken":"a","expiresAt":"2026-11-23T19:12:05Z","refreshToken":"r"}"#;
+        assert_eq!(of(with), Secret::new("r").fingerprint());
+        assert_eq!(of(without), Secret::new("a").fingerprint());
+        assert_eq!(Fingerprint::OF_NOTHING, Secret::new("").fingerprint());
     }
 
     #[test]

@@ -306,6 +306,11 @@ impl IdentityCenter {
         self.shared.state().service.end_session(refresh_token)
     }
 
+    /// As `end_session`, of everybody.
+    pub fn end_all_sessions(&self) {
+        self.shared.state().service.end_all_sessions();
+    }
+
     /// The registration is gone: `invalid_client` from now on. Says whether there was one.
     pub fn forget_client(&self, client_id: &str) -> bool {
         self.shared.state().service.forget_client(client_id)
@@ -392,6 +397,19 @@ impl IdentityCenter {
             .into_iter()
             .filter(|issued| issued.live && issued.presented == 0);
         unused.map(|issued| issued.token).collect()
+    }
+
+    /// What was granted, is good, and is held by nobody: `held` is what everybody has, or has put something newer in the
+    /// place of.
+    pub fn tokens_lost(&self, held: &[&str]) -> Vec<String> {
+        let mut unused = self.tokens_never_presented();
+        unused.retain(|token| !held.contains(&token.as_str()));
+        unused
+    }
+
+    /// Every secret that was ever given out or sent: tokens, codes, verifiers, client secrets.
+    pub fn secrets(&self) -> Vec<String> {
+        self.shared.state().service.secrets.clone()
     }
 
     /// For every request to `/token` until faults are cleared.

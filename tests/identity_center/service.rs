@@ -127,6 +127,8 @@ pub struct Service {
     devices: HashMap<String, Device>,
     pub spent_twice: usize,
     pub violations: Vec<String>,
+    /// Everything that no log may hold.
+    pub secrets: Vec<String>,
 }
 
 impl Service {
@@ -144,7 +146,15 @@ impl Service {
             devices: HashMap::new(),
             spent_twice: 0,
             violations: Vec::new(),
+            secrets: Vec::new(),
         }
+    }
+
+    /// As `random`; that it is a secret is remembered.
+    fn secret(&mut self, prefix: &str, length: usize) -> String {
+        let secret = random(prefix, length);
+        self.secrets.push(secret.clone());
+        secret
     }
 
     pub fn answer(&mut self, request: &Request, now: Duration) -> Reply {
@@ -267,7 +277,7 @@ impl Service {
             return Err(misuse("issuerUrl is missing"));
         }
 
-        let (client_id, secret) = (random("client-", 11), random("secret-", 200));
+        let (client_id, secret) = (random("client-", 11), self.secret("secret-", 200));
         let expires_at = now + self.options.registration_lifetime;
         let reply = object([
             ("clientId", text(&client_id)),
@@ -296,7 +306,7 @@ impl Service {
         let client_id = self.known_client(body, now)?;
         self.check_grant(&client_id, DEVICE_GRANT)?;
         let start_url = url(body, "startUrl")?;
-        let (device_code, user_code) = (random("device-", 60), user_code());
+        let (device_code, user_code) = (self.secret("device-", 60), user_code());
         let page = format!("{}/device", self.endpoint);
         let reply = object([
             ("deviceCode", text(&device_code)),
@@ -410,6 +420,7 @@ impl Service {
     fn redeem_code(&mut self, client_id: &str, body: &Members, now: Duration) -> Oidc {
         let invalid = |description| Err(OAuthError::named("invalid_grant", description));
         let verifier = string(body, "codeVerifier")?;
+        self.secrets.push(verifier.to_string());
         let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(unreserved) {
             return Err(misuse(
@@ -604,7 +615,7 @@ impl Service {
             let left = self.sessions[session].ends_at.saturating_sub(now);
             lifetime = lifetime.min(left).max(Duration::from_secs(1));
         }
-        let token = random("aoa", 160);
+        let token = self.secret("aoa", 160);
         self.access_tokens.insert(
             token.clone(),
             AccessToken {
@@ -616,7 +627,7 @@ impl Service {
     }
 
     fn issue_refresh_token(&mut self, family: usize) -> String {
-        let token = random("aor", 160);
+        let token = self.secret("aor", 160);
         let issued = RefreshToken {
             token: token.clone(),
             family,
@@ -636,7 +647,7 @@ impl Service {
 
     /// A person signed in with a tool that has just registered.
     pub fn sign_in(&mut self, sign_in: &SignIn, now: Duration) -> Granted {
-        let (client_id, client_secret) = (random("client-", 11), random("secret-", 200));
+        let (client_id, client_secret) = (random("client-", 11), self.secret("secret-", 200));
         let expires_at = now + self.options.registration_lifetime;
         let client = Client {
             secret: client_secret.clone(),
@@ -676,6 +687,12 @@ impl Service {
         };
         self.sessions[self.families[known.family].session].over = true;
         true
+    }
+
+    pub fn end_all_sessions(&mut self) {
+        for session in &mut self.sessions {
+            session.over = true;
+        }
     }
 
     /// Whether there was such a registration.
@@ -807,7 +824,7 @@ impl Service {
     }
 
     fn redirect_with_code(&mut self, mut authorization: Authorization, now: Duration) -> Reply {
-        let code = random("code-", 60);
+        let code = self.secret("code-", 60);
         let state = percent_encode(&authorization.state);
         let location = format!("{}?code={code}&state={state}", authorization.redirect_uri);
         authorization.expires_at = now + CODE_LIFETIME;

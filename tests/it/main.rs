@@ -3,11 +3,13 @@
 #[path = "../identity_center/mod.rs"]
 mod identity_center;
 mod tidy;
+mod torture;
 mod world;
 
 mod ask;
 mod generate;
 mod install;
+mod kills;
 mod liar;
 mod login;
 mod logout;
@@ -15,5 +17,6 @@ mod prompt;
 mod refresh;
 mod safety;
 mod status;
+mod steps;
 mod terminal;
 mod user_systemd;

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::identity_center::{Fault, Granted, IdentityCenter, Options, RefreshTokens};
+use crate::identity_center::{Fault, Granted, IdentityCenter, Options};
 use crate::world::{
-    Ran, START_URL, World, center, fingerprint, member_of, names_in, skipped, token_text,
+    Ran, START_URL, World, can_mount, center, fingerprint, member_of, names_in, skipped, token_text,
 };
 
 fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
@@ -17,45 +17,6 @@ fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
     world.sessions(&["work"]);
     let granted = world.sign_in(center, "work", minutes);
     (world, granted)
-}
-
-/// Whether this test may mount file systems of its own; says so loudly where it may not.
-fn can_mount(test: &str) -> bool {
-    let tried = Command::new("unshare")
-        .args(["--mount", "true"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let can = tried.is_ok_and(|status| status.success());
-    if !can {
-        skipped(&format!(
-            "{test}: this user may not mount file systems (needs root and unshare)"
-        ));
-    }
-    can
-}
-
-/// Runs the program after `setup` in a mount namespace of its own.
-fn run_with_mounts(world: &World, setup: &str, arguments: &[&str]) -> Ran {
-    let program = world.command(arguments);
-    let mut command = Command::new("unshare");
-    command
-        .args([
-            "--mount",
-            "sh",
-            "-c",
-            &format!("set -e\n{setup}\nexec \"$@\""),
-            "sh",
-        ])
-        .arg(program.get_program())
-        .args(arguments)
-        .env_clear()
-        .envs(
-            program
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-    Ran::of(command.output().expect("unshare runs"))
 }
 
 #[test]
@@ -357,113 +318,19 @@ fn left_overs_beside_the_real_file_of_a_linked_token_are_settled() {
 }
 
 #[test]
-fn killed_at_random_moments_the_file_always_holds_the_old_or_the_new_token() {
-    const KILLS: u32 = 200;
-    // The old refresh token stays good here, so that each round can begin where the last one died.
-    let center = IdentityCenter::start(Options {
-        refresh_tokens: RefreshTokens::Keep,
-        ..Options::default()
-    });
-    let (world, _) = world_with(&center, 5);
-    let old = world.token_text("work");
-    let started = Instant::now();
-    world.run(&["refresh"]).exits(0);
-    // Twice as long as a run takes; it follows the machine, so that about half of the kills find the program running.
-    let mut span = started.elapsed() * 2;
-    let (mut rounds, mut refreshed, mut killed) = (0_u32, 0, 0);
-    while killed < KILLS {
-        rounds += 1;
-        assert!(
-            rounds < 20 * KILLS,
-            "only {killed} of {rounds} were killed while they ran; {refreshed} had renamed"
-        );
-        world.write_token("work", &old);
-        let _ = fs::remove_file(world.data().join("sessions.json"));
-        let mut child = world.start(&["refresh"]);
-        // The golden ratio spreads the moments evenly, however many there are.
-        std::thread::sleep(span.mul_f64(f64::from(rounds) * 0.618_034 % 1.0));
-        child.kill().expect("it can be killed");
-        let was_running = child.wait().expect("it ends").code().is_none();
-        killed += u32::from(was_running);
-        span = span.mul_f64(if was_running { 1.05 } else { 0.95 });
-        let text = world.token_text("work");
-        refreshed += u32::from(text != old);
-        let access = member_of(&text, "accessToken").expect("the file always parses");
-        assert!(
-            text == old || center.is_live_access_token(&access),
-            "round {rounds}: {text}"
-        );
-    }
-    world.run(&["refresh", "--force"]).exits(0);
-    assert_eq!(
-        world.cache_names().len(),
-        1,
-        "nothing is left over: {:?}",
-        world.cache_names()
-    );
-}
-
-/// Each disk and network step of a refresh fails, and in another run dies; the next run finds a usable token.
-#[test]
-fn whatever_step_fails_or_dies_no_granted_token_is_lost() {
-    for how in ["error", "abort"] {
-        let mut reached = 0;
-        for step in 1..200 {
-            let center = center();
-            let (mut world, granted) = world_with(&center, 5);
-            world.set("AWS_SSO_REFRESH_STEP", &format!("{step}:{how}"));
-            let ran = world.run(&["refresh"]);
-            if !ran.stderr.contains("simulated failure") {
-                break;
-            }
-            reached = step;
-            let what = ran
-                .stderr
-                .lines()
-                .find(|line| line.contains("simulated"))
-                .unwrap_or_default()
-                .to_string();
-            world.set("AWS_SSO_REFRESH_STEP", "");
-            let was_asked = !center.requests_to("/token").is_empty();
-            world.run(&["refresh", "--force"]);
-            let refresh_token = world.token("work", "refreshToken");
-            let is_live = center.is_live_refresh_token(&refresh_token);
-            // The one loss that cannot be closed: the process dies between the answer and the first byte on disk.
-            let died_with_the_answer = how == "abort" && was_asked && (what.ends_with(": write"));
-            assert!(
-                is_live || died_with_the_answer,
-                "{how} at {what}: the token is lost"
-            );
-            assert!(is_live || refresh_token == granted.refresh_token);
-            assert_eq!(
-                world.cache_names().len(),
-                1,
-                "{how} at {what}: {:?}",
-                world.cache_names()
-            );
-        }
-        assert!(reached > 20, "only {reached} steps were found");
-        eprintln!("{how}: {reached} steps");
-    }
-}
-
-#[test]
 fn a_full_disk_is_noticed_before_a_refresh_token_is_spent() {
     if !can_mount("a_full_disk_is_noticed_before_a_refresh_token_is_spent") {
         return;
     }
     let center = center();
-    let (world, _) = world_with(&center, 5);
-    let cache = world.cache();
-    let cache = cache.display();
-    let setup = format!(
-        "cp -r {cache} {cache}.copy; mount -t tmpfs -o size=32k,mode=700 tmpfs {cache}; cp {cache}.copy/* {cache}/"
-    );
-    run_with_mounts(&world, &setup, &["refresh"])
+    let (mut world, _) = world_with(&center, 5);
+    world.mount_own_disk(".aws/sso/cache", "32k");
+    world
+        .run(&["refresh"])
         .exits(1)
         .says("no space left on device");
     assert_eq!(center.connections(), 0);
-    assert_eq!(names_in(&world.cache()).len(), 1);
+    assert_eq!(world.cache_names().len(), 1);
 }
 
 #[test]
@@ -471,21 +338,15 @@ fn a_read_only_disk_is_noticed_before_a_refresh_token_is_spent() {
     if !can_mount("a_read_only_disk_is_noticed_before_a_refresh_token_is_spent") {
         return;
     }
-    let center = center();
-    let (world, _) = world_with(&center, 5);
-    let cache = world.cache();
-    let cache = cache.display();
-    let setup = format!("mount --bind {cache} {cache}; mount -o remount,ro,bind {cache}");
-    run_with_mounts(&world, &setup, &["refresh"])
-        .exits(1)
-        .says("read-only");
-    assert_eq!(center.connections(), 0);
-    let home = world.home.display();
-    let setup = format!("mount --bind {home} {home}; mount -o remount,ro,bind {home}");
-    run_with_mounts(&world, &setup, &["refresh"])
-        .exits(1)
-        .says("read-only");
-    assert_eq!(center.connections(), 0);
+    for folder in ["", "/.aws/sso/cache"] {
+        let center = center();
+        let (mut world, _) = world_with(&center, 5);
+        world.mount(&format!(
+            "mount --bind \"$1{folder}\" \"$1{folder}\"; mount -o remount,ro,bind \"$1{folder}\""
+        ));
+        world.run(&["refresh"]).exits(1).says("read-only");
+        assert_eq!(center.connections(), 0);
+    }
 }
 
 /// The disk has room when the refresh begins and none when the answer comes: the room was made before.
@@ -495,63 +356,19 @@ fn a_disk_that_fills_up_in_between_keeps_what_was_granted() {
         return;
     }
     let center = center();
-    let (world, granted) = world_with(&center, 5);
-    let cache = world.cache();
-    let result = world.home.join("result.json");
-    let program = world.command(&["refresh"]);
-    let script = format!(
-        "cp -r {cache} {cache}.copy; mount -t tmpfs -o size=400k,mode=700 tmpfs {cache} && cp {cache}.copy/* {cache}/\n\
-         \"$@\"; status=$?; cp {cache}/*.json {result}; exit $status",
-        cache = cache.display(),
-        result = result.display()
-    );
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-c", &script, "sh"])
-        .arg(program.get_program())
-        .arg("refresh")
-        .env_clear()
-        .envs(
-            program
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let pid = Arc::new(std::sync::Mutex::new(0));
-    let (pid_of_run, filled) = (
-        Arc::clone(&pid),
-        Arc::new(std::sync::atomic::AtomicBool::new(false)),
-    );
-    let was_filled = Arc::clone(&filled);
+    let (mut world, granted) = world_with(&center, 5);
+    world.mount_own_disk(".aws/sso/cache", "400k");
+    let filler = world.cache().join("filler");
     center.fault_next(
         1,
         Fault::hook(move |_| {
-            let pid = *pid_of_run.lock().expect("nobody panics");
-            let filler = format!("/proc/{pid}/root{}/filler", cache.display());
-            let error =
-                fs::write(filler, vec![0; 1 << 20]).expect_err("the disk is smaller than that");
-            was_filled.store(
-                error.kind() == std::io::ErrorKind::StorageFull,
-                std::sync::atomic::Ordering::SeqCst,
-            );
+            let error = fs::write(&filler, vec![0; 1 << 20]).expect_err("it is smaller than that");
+            assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
         }),
     );
-    let child = {
-        let mut pid = pid.lock().expect("nobody panics");
-        let child = command.spawn().expect("unshare runs");
-        *pid = child.id();
-        child
-    };
-    Ran::of(child.wait_with_output().expect("it ends"))
-        .exits(0)
-        .says("refreshed");
-    assert!(
-        filled.load(std::sync::atomic::Ordering::SeqCst),
-        "the disk was full when the answer came"
-    );
-    let text = fs::read_to_string(result).expect("it was copied");
-    let refresh_token = member_of(&text, "refreshToken").expect("it parses");
+    world.run(&["refresh"]).exits(0).says("refreshed");
+    assert!(world.cache().join("filler").exists(), "the disk was filled");
+    let refresh_token = world.token("work", "refreshToken");
     assert!(center.is_live_refresh_token(&refresh_token) && refresh_token != granted.refresh_token);
 }
 

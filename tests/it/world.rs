@@ -1,6 +1,7 @@
 //! A home folder of its own, the program run in it, and what a test wants to know afterwards.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,7 +18,11 @@ pub const REGION: &str = "eu-west-1";
 
 /// A home folder that goes when the test does.
 pub struct World {
+    /// As the test reaches it.
     pub home: PathBuf,
+    /// As the program does.
+    own_home: PathBuf,
+    namespace: Option<Namespace>,
     variables: Vec<(String, String)>,
 }
 
@@ -39,8 +44,11 @@ impl World {
         );
         let home = std::env::temp_dir().join(name);
         fs::create_dir_all(home.join(".aws")).expect("a new home");
+        let home = fs::canonicalize(&home).expect("it exists");
         World {
-            home: fs::canonicalize(&home).expect("it exists"),
+            own_home: home.clone(),
+            home,
+            namespace: None,
             variables: Vec::new(),
         }
     }
@@ -206,18 +214,44 @@ impl World {
 
     /// As `command`, with the program from another place.
     pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.namespace {
+            None => Command::new(program),
+            Some(namespace) => namespace.command(program),
+        };
         command
             .args(arguments)
             .env_clear()
-            .env("HOME", &self.home)
+            .env("HOME", &self.own_home)
             .env("PATH", path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .current_dir(&self.home);
+            .current_dir(&self.own_home);
         command
+    }
+
+    /// From now on the program lives where these lines of shell have mounted something, with the home as `$1`; nobody
+    /// else sees it. For whoever `can_mount`.
+    pub fn mount(&mut self, lines: &str) {
+        let namespace = Namespace::new(lines, &self.own_home);
+        self.home = namespace.path(&self.own_home);
+        self.namespace = Some(namespace);
+    }
+
+    /// Puts a folder of the home on a disk of its own, with what is in it.
+    pub fn mount_own_disk(&mut self, folder: &str, size: &str) {
+        self.mount(&format!(
+            "at=\"$1/{folder}\"; cp -a \"$at\" \"$1.copy\"; mount -t tmpfs -o size={size},mode=700 tmpfs \"$at\"\n\
+             cp -a \"$1.copy/.\" \"$at\"; rm -r \"$1.copy\""
+        ));
+    }
+
+    /// Runs these lines of shell where the program lives, with the home as `$1`.
+    pub fn sh(&self, lines: &str) {
+        let mut command = self.command_of(Path::new("sh"), &["-c", lines, "sh"]);
+        let output = command.arg(&self.own_home).output().expect("sh runs");
+        assert!(output.status.success(), "{lines}: {output:?}");
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
@@ -239,8 +273,67 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.home);
+        drop(self.namespace.take());
+        let _ = fs::remove_dir_all(&self.own_home);
     }
+}
+
+/// Mounts of a test's own, and the process that keeps them there.
+struct Namespace(Child);
+
+impl Namespace {
+    fn new(lines: &str, home: &Path) -> Namespace {
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "sh", "-c"])
+            .arg(format!("set -e\n{lines}\necho ready; exec cat"))
+            .arg("sh")
+            .arg(home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare runs");
+        let mut told = [0; 6];
+        let output = holder.stdout.as_mut().expect("it is piped");
+        output.read_exact(&mut told).expect("it could be mounted");
+        Namespace(holder)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--mount=/proc/{}/ns/mnt", self.0.id()))
+            .arg(program);
+        command
+    }
+
+    /// Where a path of the namespace is seen from outside.
+    fn path(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.0.id()));
+        root.join(path.strip_prefix("/").expect("an absolute path"))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether this test may mount file systems of its own; says so loudly where it may not.
+pub fn can_mount(test: &str) -> bool {
+    let tried = Command::new("unshare")
+        .args(["--mount", "nsenter", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let can = tried.is_ok_and(|status| status.success());
+    if !can {
+        skipped(&format!(
+            "{test}: this user may not mount file systems (needs root, unshare and nsenter)"
+        ));
+    }
+    can
 }
 
 impl Ran {
