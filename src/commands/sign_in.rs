@@ -566,13 +566,9 @@ pub(super) fn cannot(session: &SsoSession, why: impl std::fmt::Display) -> Error
 }
 
 fn nobody_came(session: &SsoSession) -> Error {
-    let minutes = person_max().as_secs() / 60;
-    cannot(
-        session,
-        format!("nobody allowed it within {minutes} minutes"),
-    )
-    .hint("run it again; with --device-code any browser on any machine will do")
-    .exits(Exit::SignIn)
+    cannot(session, "nobody allowed it in time")
+        .hint("run it again; with --device-code any browser on any machine will do")
+        .exits(Exit::SignIn)
 }
 
 /// A name for room that is made in vain, or in the place of something unreadable: the next run removes what a crash leaves

@@ -1,10 +1,68 @@
 //! Faults on demand: what goes wrong, for which path and how often.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Delivery, OAuthError, Seen};
+use super::{Delivery, OAuthError, Seen, TICK};
+
+/// Bytes that a server or a proxy sends instead of what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    pub bytes: Vec<u8>,
+    /// Before each byte; none: all of them at once.
+    pub pause: Duration,
+    /// Silence follows, and not the end.
+    pub stays: bool,
+}
+
+impl Script {
+    pub fn all(bytes: impl Into<Vec<u8>>) -> Script {
+        Script {
+            bytes: bytes.into(),
+            pause: Duration::ZERO,
+            stays: false,
+        }
+    }
+
+    pub fn dripped(self, pause: Duration) -> Script {
+        Script { pause, ..self }
+    }
+
+    pub fn then_silence(self) -> Script {
+        Script {
+            stays: true,
+            ..self
+        }
+    }
+
+    /// Sends the bytes, as long as anybody wants them.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn send(&self, to: &mut impl Write, stopping: &AtomicBool) -> io::Result<()> {
+        if self.pause.is_zero() {
+            to.write_all(&self.bytes)?;
+            to.flush()?;
+        } else {
+            for byte in &self.bytes {
+                sleep(self.pause);
+                to.write_all(&[*byte])?;
+                to.flush()?;
+                if stopping.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+        }
+        while self.stays && !stopping.load(Ordering::SeqCst) {
+            sleep(TICK);
+        }
+        Ok(())
+    }
+}
 
 #[derive(Clone)]
 pub enum Fault {
@@ -20,6 +78,10 @@ pub enum Fault {
     Error(OAuthError),
     /// These bytes instead of an answer, and then the end.
     Raw(Vec<u8>),
+    /// As `Raw`, slowly or with silence after it.
+    Say(Script),
+    /// The connection is taken, the client's first bytes are read, and these come instead of TLS.
+    SayAtConnect(Script),
     /// The service's own answer, sent in an unusual or broken way.
     Deliver(Delivery),
     /// The connection ends before the request is processed.
@@ -59,15 +121,16 @@ impl Fault {
     }
 
     pub fn leaves_no_answer(&self) -> bool {
-        use Fault::{CloseAfter, CloseBefore, HangAfter, HangBefore, Raw};
+        use Fault::{CloseAfter, CloseBefore, HangAfter, HangBefore, Raw, Say};
         matches!(
             self,
-            CloseBefore | CloseAfter | HangBefore | HangAfter | Raw(_)
+            CloseBefore | CloseAfter | HangBefore | HangAfter | Raw(_) | Say(_)
         )
     }
 
     fn is_of_connection(&self) -> bool {
-        matches!(self, Fault::CloseAtConnect | Fault::HangHandshake)
+        use Fault::{CloseAtConnect, HangHandshake, SayAtConnect};
+        matches!(self, CloseAtConnect | HangHandshake | SayAtConnect(_))
     }
 }
 
@@ -78,6 +141,8 @@ impl fmt::Debug for Fault {
             Fault::Answer { .. } => "Answer",
             Fault::Error(_) => "Error",
             Fault::Raw(_) => "Raw",
+            Fault::Say(_) => "Say",
+            Fault::SayAtConnect(_) => "SayAtConnect",
             Fault::Deliver(_) => "Deliver",
             Fault::CloseBefore => "CloseBefore",
             Fault::CloseAfter => "CloseAfter",

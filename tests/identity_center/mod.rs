@@ -16,7 +16,7 @@ mod tls;
 mod wire;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ use rustls::{ServerConnection, StreamOwned};
 use tinyjson::JsonValue;
 
 pub use self::{
-    faults::Fault,
+    faults::{Fault, Script},
     oauth::OAuthError,
     proxy::{Connect, Proxy, ProxyFault, ProxyOptions},
     service::{ACCOUNT, IssuedRefreshToken, ROLE},
@@ -451,7 +451,7 @@ impl Shared {
         since_epoch + instant.elapsed() + state.advanced
     }
 
-    fn serve(&self, stream: TcpStream, identity: Option<&Identity>) {
+    fn serve(&self, mut stream: TcpStream, identity: Option<&Identity>) {
         if self.stopping.load(Ordering::SeqCst) {
             return;
         }
@@ -459,6 +459,11 @@ impl Shared {
         let fault = self.state().faults.for_connection();
         match fault {
             Some(Fault::CloseAtConnect) => return,
+            Some(Fault::SayAtConnect(script)) => {
+                // A client that leaves early has heard enough.
+                let heard = stream.read(&mut [0; 4096]);
+                return drop(heard.and_then(|_| script.send(&mut stream, &self.stopping)));
+            }
             Some(_) => return self.hang(),
             None => {}
         }
@@ -517,6 +522,10 @@ impl Shared {
                 connection.write(&bytes)?;
                 return Ok(After::Close);
             }
+            Some(Fault::Say(script)) => {
+                script.send(connection.stream(), &self.stopping)?;
+                return Ok(After::Close);
+            }
             Some(Fault::Delay(pause)) => sleep(pause),
             Some(Fault::Hook(hook)) => hook(&seen),
             Some(Fault::Deliver(delivery)) => {
@@ -559,7 +568,7 @@ impl Shared {
                 body: body.clone(),
             },
             Some(Fault::Error(error)) => error.reply(),
-            Some(Fault::CloseBefore | Fault::HangBefore | Fault::Raw(_)) => Reply {
+            Some(Fault::CloseBefore | Fault::HangBefore | Fault::Raw(_) | Fault::Say(_)) => Reply {
                 status: 0,
                 headers: Vec::new(),
                 body: Vec::new(),
@@ -624,7 +633,7 @@ fn handshake(stream: io::Result<TcpStream>, identity: &Identity) -> io::Result<S
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Write;
     use std::sync::mpsc;
 
     use rustls::crypto::ring::default_provider;

@@ -4,14 +4,14 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, sleep};
+use std::thread;
 use std::time::Duration;
 
+use super::Script;
 use super::wire::base64_padded;
 
 const HEAD_MAX: usize = 16 * 1024; // far above any CONNECT
 const IDLE: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Default)]
 pub struct ProxyOptions {
@@ -26,11 +26,8 @@ pub struct ProxyOptions {
 pub enum ProxyFault {
     /// This status instead of a tunnel.
     Refuse(u16),
-    Hang,
-    /// Bytes that are no HTTP.
-    Garbage,
-    /// The connection ends without an answer.
-    Close,
+    /// These bytes instead of an answer; none: the connection ends at once.
+    Say(Script),
 }
 
 /// A request that came to the proxy, CONNECT or not.
@@ -135,16 +132,7 @@ impl Shared {
         };
         lock(&self.connects).push(connect);
         match (fault, verdict) {
-            (Some(ProxyFault::Hang), _) => {
-                while !self.stopping.load(Ordering::SeqCst) {
-                    sleep(TICK);
-                }
-                Ok(())
-            }
-            (Some(ProxyFault::Garbage), _) => {
-                client.write_all(b"\x15\x03\x01 this is no HTTP\r\n\r\n")
-            }
-            (Some(ProxyFault::Close), _) => Ok(()),
+            (Some(ProxyFault::Say(script)), _) => script.send(&mut client, &self.stopping),
             (_, Err(status)) => refuse(&mut client, status),
             (_, Ok(server)) => {
                 client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;

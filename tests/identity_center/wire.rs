@@ -279,6 +279,11 @@ impl Connection {
         self.stream.flush()
     }
 
+    /// For bytes that are no answer.
+    pub fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
     /// Says goodbye as TLS wants it; a connection dropped without this is one that was cut.
     pub fn close(mut self) {
         if let Stream::Tls(stream) = &mut self.stream {

@@ -328,7 +328,7 @@ fn a_code_that_is_denied_or_runs_out_says_so() {
     world
         .run(&["login", "--device-code"])
         .exits(3)
-        .complains("cannot sign in to work: nobody allowed it within");
+        .complains("cannot sign in to work: nobody allowed it in time");
     assert!(!world.token_path("work").exists());
 }
 
@@ -464,7 +464,7 @@ fn a_callback_that_never_comes_ends_the_waiting() {
     world
         .run(&["login", "work"])
         .exits(3)
-        .complains("cannot sign in to work: nobody allowed it within")
+        .complains("cannot sign in to work: nobody allowed it in time")
         .complains("hint: run it again; with --device-code any browser on any machine will do");
     assert_eq!(
         world.cache_names(),

@@ -7,10 +7,12 @@ mod torture;
 mod world;
 
 mod ask;
+mod crowd;
 mod generate;
 mod install;
 mod kills;
 mod liar;
+mod liar_at_login;
 mod login;
 mod logout;
 mod prompt;

@@ -20,49 +20,6 @@ fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
 }
 
 #[test]
-fn twenty_copies_at_once_send_one_request_between_them() {
-    let slow = Options {
-        server_delay: Duration::from_millis(100),
-        ..Options::default()
-    };
-    let center = IdentityCenter::start(slow);
-    let (world, _) = world_with(&center, 5);
-    let children: Vec<_> = (0..20).map(|_| world.start(&["refresh"])).collect();
-    for child in children {
-        Ran::of(child.wait_with_output().expect("it ends")).exits(0);
-    }
-    assert_eq!(
-        (center.requests_to("/token").len(), center.spent_twice()),
-        (1, 0)
-    );
-    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
-    assert_eq!(world.cache_names().len(), 1);
-}
-
-#[test]
-fn twenty_forced_copies_do_not_each_refresh_what_another_just_renewed() {
-    let slow = Options {
-        server_delay: Duration::from_millis(300),
-        ..Options::default()
-    };
-    let center = IdentityCenter::start(slow);
-    let (world, _) = world_with(&center, 5);
-    let children: Vec<_> = (0..20)
-        .map(|_| world.start(&["refresh", "--force"]))
-        .collect();
-    for child in children {
-        Ran::of(child.wait_with_output().expect("it ends")).exits(0);
-    }
-    // Those that started late planned on the new token, so a few more are right; twenty are not.
-    assert!(
-        center.requests_to("/token").len() <= 4,
-        "{}",
-        center.requests_to("/token").len()
-    );
-    assert_eq!(center.spent_twice(), 0);
-}
-
-#[test]
 fn a_login_by_another_tool_in_the_middle_of_a_request_stands() {
     let center = Arc::new(center());
     let (world, _) = world_with(&center, 5);

@@ -10,6 +10,16 @@ pub fn torture() -> Option<u32> {
     Some(asked.parse().expect("TORTURE is a whole number"))
 }
 
+/// Whether there is time for a test that takes longer than a few seconds.
+pub fn has_time(test: &str) -> bool {
+    if torture().is_none() {
+        crate::world::skipped(&format!(
+            "{test}: it takes a minute, so `make torture` has it"
+        ));
+    }
+    torture().is_some()
+}
+
 /// `short` in `make test`; in `make torture` `long`, times what it asks for.
 pub fn rounds(short: u32, long: u32) -> u32 {
     torture().map_or(short, |scale| long * scale)

@@ -258,6 +258,23 @@ impl World {
         Ran::of(self.command(arguments).output().expect("the program runs"))
     }
 
+    /// As `run`; says too how much memory it took at most, in kB, where there is GNU's `time` to tell.
+    pub fn run_measured(&self, arguments: &[&str]) -> (Ran, Option<u64>) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !can_measure() {
+            return (self.run(arguments), None);
+        }
+        let file = format!("memory-{}", COUNT.fetch_add(1, Ordering::SeqCst));
+        let file = self.home.join(file);
+        let program = program();
+        let mut command = self.command_of(Path::new("/usr/bin/time"), &["-f", "%M", "-o"]);
+        command.arg(&file).arg(program).args(arguments);
+        let ran = Ran::of(command.output().expect("time runs"));
+        let told = fs::read_to_string(&file).expect("time tells");
+        let memory = told.lines().last().and_then(|line| line.parse().ok());
+        (ran, Some(memory.expect("a number")))
+    }
+
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the program runs")
     }
@@ -429,6 +446,14 @@ pub fn is_installed(tool: &str, test: &str) -> bool {
         skipped(&format!("{test}: {tool} is not installed"));
     }
     found.status.success()
+}
+
+/// Whether there is GNU's `time`.
+pub fn can_measure() -> bool {
+    let tried = Command::new("/usr/bin/time")
+        .args(["-f", "%M", "true"])
+        .output();
+    tried.is_ok_and(|output| output.stderr.trim_ascii().iter().all(u8::is_ascii_digit))
 }
 
 /// The program under test: this build's, or the one that `TEST_PROGRAM` names, such as a release binary.
