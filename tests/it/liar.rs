@@ -179,18 +179,37 @@ fn lies() -> Vec<Lie> {
         raw(&"HTTP/1.1 100 Continue\r\n\r\n".repeat(500)),
         ForNow("broken"),
     );
-    lie(
-        "both lengths",
-        raw(&sized(
-            "Content-Length: 56\r\nTransfer-Encoding: chunked\r\n",
-        )),
-        ForNow("broken"),
-    );
-    lie(
-        "two lengths",
-        raw(&sized("Content-Length: 56\r\nContent-Length: 5\r\n")),
-        ForNow("broken"),
-    );
+    // Whoever takes one of the two for the right one has a grant.
+    let length = grant.len();
+    let in_chunks = format!("{length:x}\r\n{grant}\r\n0\r\n\r\n");
+    for (name, headers, body) in [
+        (
+            "both lengths, the number right",
+            format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
+            grant,
+        ),
+        (
+            "both lengths, the chunks right",
+            format!(
+                "Transfer-Encoding: chunked\r\nContent-Length: {}\r\n",
+                in_chunks.len()
+            ),
+            &in_chunks,
+        ),
+        (
+            "two lengths, the first right",
+            format!("Content-Length: {length}\r\nContent-Length: 5\r\n"),
+            grant,
+        ),
+        (
+            "two lengths, the second right",
+            format!("Content-Length: 99\r\nContent-Length: {length}\r\n"),
+            grant,
+        ),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}");
+        lie(name, raw(&answer), ForNow("broken"));
+    }
     lie(
         "negative length",
         raw(&sized("Content-Length: -1\r\n")),
@@ -203,7 +222,7 @@ fn lies() -> Vec<Lie> {
     );
     lie(
         "signed length",
-        raw(&sized("Content-Length: +56\r\n")),
+        raw(&sized(&format!("Content-Length: +{length}\r\n"))),
         ForNow("broken"),
     );
     lie(

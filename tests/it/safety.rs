@@ -163,6 +163,51 @@ fn a_left_over_is_adopted_or_removed_as_its_case_demands() {
     case(&fresh, Some("{}"), (false, true));
 }
 
+/// A sign-in names its room after what it replaces: the refresh token, the access token of one that has none, or nothing.
+#[test]
+fn a_sign_in_that_died_with_its_token_on_the_disk_is_finished_by_the_next_run() {
+    let center = center();
+    let fresh = |center: &IdentityCenter| token_text(&center.sign_in(&Default::default()), 3600);
+    let unrenewable = |granted: &Granted| {
+        token_text(granted, 3600).replace("\"refreshToken\"", "\"formerRefreshToken\"")
+    };
+    let (world, granted) = world_with(&center, 50);
+    for (there, replaced) in [
+        (
+            Some(token_text(&granted, 3600)),
+            granted.refresh_token.as_str(),
+        ),
+        (Some(unrenewable(&granted)), &granted.access_token),
+        (None, ""),
+    ] {
+        match &there {
+            Some(text) => world.write_token("work", text),
+            None => fs::remove_file(world.token_path("work")).expect("removed"),
+        }
+        let new = fresh(&center);
+        fs::write(world.room_path("work", replaced), &new).expect("written");
+        world.run(&["refresh"]).exits(0).says("✓ work");
+        assert_eq!(
+            (world.token_text("work"), world.cache_names().len()),
+            (new, 1)
+        );
+        // Somebody has signed in since: what is left over of another one is worth nothing.
+        let theirs = world.token_text("work");
+        fs::write(world.room_path("work", replaced), fresh(&center)).expect("written");
+        world.run(&["refresh"]).exits(0);
+        assert_eq!(
+            (world.token_text("work"), world.cache_names().len()),
+            (theirs, 1)
+        );
+    }
+    // Whoever signs out takes it along.
+    fs::remove_file(world.token_path("work")).expect("removed");
+    fs::write(world.room_path("work", ""), fresh(&center)).expect("written");
+    world.run(&["logout"]).exits(0);
+    world.run(&["refresh"]).exits(0).says("- work  signed out");
+    assert_eq!(world.cache_names(), Vec::<String>::new());
+}
+
 #[test]
 fn an_old_left_over_does_not_replace_what_another_tool_renewed_since() {
     let center = center();
