@@ -3,6 +3,7 @@
 use crate::cli::Options;
 use crate::commands::output;
 use crate::error::{Error, Exit};
+use crate::format::text::clean;
 use crate::system::env::Env;
 use crate::system::files;
 use crate::system::journal::Journal;
@@ -18,13 +19,15 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
             journal.path().display()
         ));
     }
-    let mut text = lines.join("\n");
+    let mut text = shown(&lines.join("\n"));
     if !lines.is_empty() {
         text.push('\n');
     }
     output::print(&text)?;
     if options.follow {
-        match journal.follow(output::write_all) {
+        let show =
+            |more: &[u8]| output::write_all(shown(&String::from_utf8_lossy(more)).as_bytes());
+        match journal.follow(show) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 return Err(files::cannot("follow", &journal.path(), &error));
             }
@@ -32,4 +35,9 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Harmless for a terminal: what this program writes is, but nobody keeps others from writing there.
+fn shown(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }

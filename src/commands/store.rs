@@ -263,7 +263,7 @@ impl Store {
             files::remove(&left_over.path)?;
         }
         let target = files::resolve(&path);
-        if target != path && path.is_symlink() {
+        if path.is_symlink() && target.is_file() {
             files::remove(&target)?;
         }
         files::remove(&path)

@@ -55,28 +55,48 @@ pub fn read(path: &Path, max: u64) -> Found {
 }
 
 fn try_read(path: &Path, max: u64) -> io::Result<Result<Vec<u8>, String>> {
-    step("open")?;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Ok(Err("it is a folder".to_string()));
-    }
-    if !metadata.is_file() {
-        return Ok(Err("it is not a regular file".to_string()));
-    }
-    if metadata.len() > max {
+    let (file, length) = open(path)?;
+    if length > max {
         return Ok(Err(format!("it is larger than {max} bytes")));
     }
-    let length = usize::try_from(metadata.len()).unwrap_or(0);
+    let length = usize::try_from(length).unwrap_or(0);
     step("read")?;
     let bytes = read_all(file, length, max)?;
     if bytes.len() as u64 > max {
         return Ok(Err(format!("it is larger than {max} bytes")));
     }
     Ok(Ok(bytes))
+}
+
+/// Opens a regular file for reading, and says how long it is; never waits on a FIFO or a device.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub fn open(path: &Path) -> io::Result<(File, u64)> {
+    step("open")?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    check_regular(&found)?;
+    Ok((file, found.len()))
+}
+
+fn check_regular(found: &fs::Metadata) -> io::Result<()> {
+    match (found.is_file(), found.is_dir()) {
+        (true, _) => Ok(()),
+        (_, true) => Err(io::Error::other("it is a folder")),
+        _ => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+/// A device, a FIFO or a folder is not ours to replace, wherever a link has led.
+fn check_replaceable(target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(found) => check_regular(&found),
+        Err(_) => Ok(()),
+    }
 }
 
 /// What is in a file that is said to have `length` bytes, and of a longer one at least `max + 1`.
@@ -146,9 +166,10 @@ pub fn make_private_folder(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes all rights of other users away. Where that is not ours to do, it stays as it is.
+/// Takes all rights of other users away. Where that is not ours to do, it stays as it is, and so does what a link leads
+/// to: that may be meant for others.
 fn close_to_others(path: &Path, found: &fs::Metadata) {
-    if found.mode() & 0o077 != 0 {
+    if found.mode() & 0o077 != 0 && !path.is_symlink() {
         let _ = fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700));
     }
 }
@@ -163,6 +184,7 @@ pub fn open_to_append(path: &Path) -> io::Result<(File, u64)> {
         .append(true)
         .create(true)
         .mode(0o600)
+        .custom_flags(O_NONBLOCK)
         .open(path)?;
     let found = file.metadata()?;
     close_to_others(path, &found);
@@ -253,9 +275,10 @@ pub enum Commit {
 /// Creates `path` (which must not exist) with mode 0600 and `size` bytes of blanks, and syncs it.
 ///
 /// # Errors
-/// The disk is full or read-only, or the folder is not writable. Nothing is left behind.
+/// The disk is full or read-only, the folder is not writable, or `target` is no file. Nothing is left behind.
 pub fn make_room(path: PathBuf, target: PathBuf, size: usize) -> Result<Room, Error> {
     let made = (|| {
+        check_replaceable(&target)?;
         step("create")?;
         let file = OpenOptions::new()
             .read(true)
@@ -342,6 +365,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, durable: Durable) -> Result
     name.push(".tmp");
     let temporary = target.with_file_name(name);
     let written = (|| {
+        check_replaceable(&target)?;
         step("replace: create")?;
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -631,6 +655,39 @@ mod tests {
         assert!(is_unknown(&io::ErrorKind::Unsupported.into()));
         let (io_error, full, read_only, quota) = (5, 28, 30, 69);
         assert!(![io_error, full, read_only, quota].into_iter().any(of));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_wherever_a_link_leads() {
+        let folder = Folder::new();
+        let (fifo, link) = (folder.0.join("fifo"), folder.0.join("link"));
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.expect("mkfifo is there").success());
+        for (target, why) in [
+            (&fifo, "it is not a regular file"),
+            (&folder.0, "it is a folder"),
+        ] {
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(target, &link).expect("linked");
+            let told = replace(&link, b"", 0o600, Durable::Soon).expect_err("no file");
+            assert!(told.line().ends_with(why), "{}", told.line());
+            let room = make_room(folder.0.join("new"), resolve(&link), 1);
+            assert!(room.expect_err("no file").line().ends_with(why));
+            assert!(!folder.0.join("new").exists());
+        }
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_not_closed_to_others() {
+        let folder = Folder::new();
+        let (theirs, link) = (folder.0.join("theirs"), folder.0.join("link"));
+        fs::create_dir(&theirs).expect("made");
+        fs::set_permissions(&theirs, Permissions::from_mode(0o755)).expect("set");
+        std::os::unix::fs::symlink(&theirs, &link).expect("linked");
+        make_private_folder(&link).expect("it is there");
+        assert_eq!(mode(&theirs), 0o755);
+        make_private_folder(&theirs).expect("it is there");
+        assert_eq!(mode(&theirs), 0o700);
     }
 
     #[test]

@@ -91,9 +91,9 @@ impl Journal {
             if lines.len() >= count {
                 break;
             }
-            let text = match File::open(&path) {
+            let text = match files::open(&path) {
                 Ok(file) => {
-                    end_of(&file, u64::MAX).map_err(|error| files::cannot("read", &path, &error))?
+                    end_of(file, u64::MAX).map_err(|error| files::cannot("read", &path, &error))?
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(files::cannot("read", &path, &error)),
@@ -109,7 +109,7 @@ impl Journal {
     /// The last line that contains `mark`, looked for near the end of the log and then of the old one.
     pub fn last_line_with(&self, mark: &str) -> Option<String> {
         [self.path(), self.old_path()].iter().find_map(|path| {
-            let text = end_of(&File::open(path).ok()?, TAIL).ok()?;
+            let text = end_of(files::open(path).ok()?, TAIL).ok()?;
             text.lines()
                 .rev()
                 .find(|line| line.contains(mark))
@@ -123,8 +123,8 @@ impl Journal {
     /// The log cannot be read.
     pub fn follow(&self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut open: Option<File> = None;
-        if let Ok(mut file) = File::open(self.path()) {
-            file.seek(SeekFrom::End(0))?;
+        if let Ok((mut file, length)) = files::open(&self.path()) {
+            file.seek(SeekFrom::Start(length))?;
             open = Some(file);
         }
         loop {
@@ -133,7 +133,7 @@ impl Journal {
                 .map(|found| (found.dev(), found.ino()));
             if let Some(file) = &mut open {
                 let mut more = Vec::new();
-                file.read_to_end(&mut more)?;
+                file.take(SIZE_MAX).read_to_end(&mut more)?;
                 if !more.is_empty() {
                     each(&more)?;
                 }
@@ -144,17 +144,22 @@ impl Journal {
                 }
             }
             if open.is_none() && there.is_some() {
-                open = File::open(self.path()).ok();
-                continue;
+                match files::open(&self.path()) {
+                    Ok((file, _)) => {
+                        open = Some(file);
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
             }
             std::thread::sleep(FOLLOW_PAUSE);
         }
     }
 }
 
-/// The text at the end of a log, at most `max` bytes of it.
-fn end_of(mut file: &File, max: u64) -> io::Result<String> {
-    let length = file.metadata()?.len();
+/// The text at the end of a log of this length, at most `max` bytes of it.
+fn end_of((mut file, length): (File, u64), max: u64) -> io::Result<String> {
     file.seek(SeekFrom::Start(
         length.saturating_sub(max.min(2 * SIZE_MAX)),
     ))?;

@@ -9,6 +9,7 @@ mod world;
 mod ask;
 mod crowd;
 mod generate;
+mod hostile;
 mod install;
 mod kills;
 mod liar;

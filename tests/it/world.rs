@@ -258,6 +258,11 @@ impl World {
         Ran::of(self.command(arguments).output().expect("the program runs"))
     }
 
+    /// As `run`, of a run that may not take longer: `None` where it did, and was killed.
+    pub fn run_within(&self, arguments: &[&str], limit: Duration) -> Option<Ran> {
+        within(self.command(arguments), limit)
+    }
+
     /// As `run`; says too how much memory it took at most, in kB, where there is GNU's `time` to tell.
     pub fn run_measured(&self, arguments: &[&str]) -> (Ran, Option<u64>) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -335,6 +340,38 @@ impl Drop for Namespace {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Runs a command that may not take longer: `None` where it did, and was killed.
+pub fn within(mut command: Command, limit: Duration) -> Option<Ran> {
+    fn all_of(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+        let mut pipe = pipe.expect("it is piped");
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            bytes
+        })
+    }
+    let mut child = command.spawn().expect("the program runs");
+    let (stdout, stderr) = (all_of(child.stdout.take()), all_of(child.stderr.take()));
+    let until = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("it can be asked") {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().expect("nobody panics"));
+    Some(Ran::of(Output {
+        status,
+        stdout,
+        stderr,
+    }))
 }
 
 /// Whether this test may mount file systems of its own; says so loudly where it may not.
