@@ -521,7 +521,7 @@ fn unknown_flag(flag: &str, command: &Command) -> Error {
 }
 
 fn wrong(why: &str, command: &Command) -> Error {
-    Error::usage("wrong command line", text::clean(why))
+    Error::usage("wrong command line", why)
         .hint(format!("see `aws-sso-refresh help {}`", command.name))
 }
 

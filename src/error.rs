@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::format::text::{clean, clean_lines};
+
 /// The exit status. The highest of a run wins, so the order of the variants matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -18,7 +20,8 @@ pub enum Exit {
     SignIn = 3,
 }
 
-/// `what: why`, and a hint on its own line. Lower case, no full stop, always the object's name.
+/// `what: why`, and a hint on its own line. Lower case, no full stop, always the object's name; harmless for a terminal,
+/// whatever paths and words it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Told>);
 
@@ -44,16 +47,16 @@ impl Error {
 
     fn build(what: String, why: String, exit: Exit) -> Error {
         Error(Box::new(Told {
-            what,
-            why,
+            what: clean(&what),
+            why: clean(&why),
             hint: None,
             exit,
         }))
     }
 
-    /// The way out, in one sentence.
+    /// The way out, in one sentence; lines to be copied may follow it.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(clean_lines(&hint.into()));
         self
     }
 
@@ -100,6 +103,12 @@ mod tests {
             error.line(),
             "cannot read /home/ada/.aws/config: permission denied"
         );
+    }
+
+    #[test]
+    fn an_error_steers_no_terminal() {
+        let error = Error::new("cannot read /a\u{1b}[2J", "b\nc").hint("d\u{9b}");
+        assert_eq!(error.to_string(), "cannot read /a�[2J: b�c\nhint: d�");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         _ => {
             let error = Error::usage(
                 "wrong command line",
-                format!("cannot generate `{}`", clean(artifact)),
+                format!("cannot generate `{artifact}`"),
             );
             let nearest = cli::nearest(artifact, help::ARTIFACTS.into_iter());
             return Err(error.hint(match nearest {

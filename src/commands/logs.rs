@@ -3,7 +3,7 @@
 use crate::cli::Options;
 use crate::commands::output;
 use crate::error::{Error, Exit};
-use crate::format::text::clean;
+use crate::format::text::clean_lines;
 use crate::system::env::Env;
 use crate::system::files;
 use crate::system::journal::Journal;
@@ -19,14 +19,15 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
             journal.path().display()
         ));
     }
-    let mut text = shown(&lines.join("\n"));
+    // What this program writes is harmless for a terminal, but nobody keeps others from writing there.
+    let mut text = clean_lines(&lines.join("\n"));
     if !lines.is_empty() {
         text.push('\n');
     }
     output::print(&text)?;
     if options.follow {
         let show =
-            |more: &[u8]| output::write_all(shown(&String::from_utf8_lossy(more)).as_bytes());
+            |more: &[u8]| output::write_all(clean_lines(&String::from_utf8_lossy(more)).as_bytes());
         match journal.follow(show) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 return Err(files::cannot("follow", &journal.path(), &error));
@@ -35,9 +36,4 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Ok)
-}
-
-/// Harmless for a terminal: what this program writes is, but nobody keeps others from writing there.
-fn shown(text: &str) -> String {
-    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@ use crate::commands::sign_in::{Desk, cannot};
 use crate::commands::survey;
 use crate::error::Error;
 use crate::format::http::{Method, Request};
-use crate::format::text::{clean, word};
+use crate::format::text::word;
 use crate::format::url::{Scheme, Url};
 use crate::sso::config::{Region, SsoSession};
 use crate::sso::endpoint::Service;
@@ -60,12 +60,8 @@ impl Desk<'_> {
     /// The start URL to send, its region and its endpoint. A host that AWS does not own is a vanity name, and leads to
     /// the real one by one redirect (AWS CLI v2, `awscli/customizations/sso/resolve.py`).
     pub fn portal(&self, session: &SsoSession, screen: &mut Screen) -> Result<Portal, Error> {
-        let wrong = |why: &str| {
-            Error::usage(
-                format!("cannot use the start URL of {}", clean(&session.name)),
-                why,
-            )
-        };
+        let wrong =
+            |why: &str| Error::usage(format!("cannot use the start URL of {}", session.name), why);
         let configured = Url::parse(&session.start_url).map_err(wrong)?;
         let (start_url, region) = if portal_url::start_url_host_is_aws(&configured.host) {
             (session.start_url.clone(), session.region.clone())
@@ -133,7 +129,7 @@ impl Desk<'_> {
                 url.scheme == Scheme::Https && portal_url::start_url_host_is_aws(&url.host)
             })
             .ok_or_else(|| {
-                let name = clean(&session.name);
+                let name = &session.name;
                 Error::usage(
                     format!("cannot use the start URL of {name}"),
                     format!("{} does not lead to a start URL of AWS", vanity.host),

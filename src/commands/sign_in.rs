@@ -562,7 +562,7 @@ impl<'p, 'a> Waiting<'p, 'a> {
 }
 
 pub(super) fn cannot(session: &SsoSession, why: impl std::fmt::Display) -> Error {
-    Error::new(format!("cannot sign in to {}", clean(&session.name)), why)
+    Error::new(format!("cannot sign in to {}", session.name), why)
 }
 
 fn nobody_came(session: &SsoSession) -> Error {

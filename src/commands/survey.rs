@@ -135,11 +135,8 @@ pub fn read_config(env: &Env) -> Result<ConfigFile, Error> {
         // `/dev/null`, say, as for botocore: no config.
         Found::Unusable(_) if path.metadata().is_ok_and(|found| !found.is_file()) => Vec::new(),
         Found::Unusable(why) => {
-            return Err(Error::usage(
-                format!("cannot read {}", clean(&path.to_string_lossy())),
-                why,
-            )
-            .hint("it must be a file that you may read; AWS_CONFIG_FILE names another one"));
+            return Err(Error::usage(format!("cannot read {}", path.display()), why)
+                .hint("it must be a file that you may read; AWS_CONFIG_FILE names another one"));
         }
     };
     let config = config::read(&text, &active_profile(env));
@@ -475,10 +472,10 @@ pub fn pick<'a>(
     verb: &str,
 ) -> Result<&'a SsoSession, Error> {
     pick_any(survey, name, verb)?.session().map_err(|wrong| {
-        let what = format!("cannot {verb} {}", clean(&wrong.name));
-        let path = clean(&survey.config_path.to_string_lossy());
+        let what = format!("cannot {verb} {}", wrong.name);
+        let path = survey.config_path.display();
         let Mistake { line, why } = &wrong.mistake;
-        Error::usage(what, format!("{path}, line {line}: {}", clean(why)))
+        Error::usage(what, format!("{path}, line {line}: {why}"))
     })
 }
 
@@ -491,11 +488,11 @@ pub fn pick_any<'a>(
     name: Option<&str>,
     verb: &str,
 ) -> Result<&'a Sighting, Error> {
-    let path = clean(&survey.config_path.to_string_lossy());
+    let path = survey.config_path.display();
     let sessions = &survey.sessions;
     let names: Vec<String> = sessions
         .iter()
-        .map(|sighting| clean(&output::shell_word(sighting.name())))
+        .map(|sighting| output::shell_word(sighting.name()))
         .collect();
     let found = match (name, sessions.as_slice()) {
         (_, []) => Err(format!("{path} has no sso-session")),
@@ -507,7 +504,7 @@ pub fn pick_any<'a>(
             .ok_or_else(|| format!("{path} has no such sso-session")),
     };
     found.map_err(|why| {
-        let what = format!("cannot {verb} {}", clean(name.unwrap_or("a session")));
+        let what = format!("cannot {verb} {}", name.unwrap_or("a session"));
         let hint = match names.is_empty() {
             true => "`aws configure sso` makes one".to_string(),
             false => format!("it has: {}", names.join(", ")),

@@ -18,6 +18,11 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// As `clean`, of several lines.
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// `text`, cleaned, cut to at most `limit` characters with `…` where something was cut.
 pub fn excerpt(text: &str, limit: usize) -> String {
     let cleaned = clean(text);

@@ -548,7 +548,7 @@ fn python_reads_the_plist_whatever_the_paths_hold() {
         let mut world = World::new();
         let home = world.home.join(name);
         fs::create_dir_all(&home).expect("made");
-        let outer = std::mem::replace(&mut world.home, home);
+        let outer = world.move_home(home);
         let mut mac = Mac::of(world);
         mac.world.set("AWS_SSO_REFRESH_INTERVAL", "25");
         mac.world.set("BROWSER", "<&\"\n'>");

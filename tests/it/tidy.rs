@@ -79,7 +79,7 @@ fn dependencies_point_one_way() {
                 "commands", "sso", "schedule", "system", "format", "error", "cli", "help",
             ],
             "artifacts.rs" | "cli.rs" | "help.rs" => &["cli", "help", "format", "error"],
-            "error.rs" => &[],
+            "error.rs" => &["format"],
             "main.rs" => &[
                 "cli", "commands", "error", "format", "help", "schedule", "sso", "system",
             ],

@@ -105,7 +105,7 @@ impl Session {
     /// A due session of `center` in this home, and the variables that lead there, relative and awkward as they may be.
     fn sign_in(&mut self, center: &IdentityCenter) -> (World, String) {
         let mut world = World::new();
-        let empty = std::mem::replace(&mut world.home, self.home.clone());
+        let empty = world.move_home(self.home.clone());
         let _ = fs::remove_dir_all(empty);
         let bundle = "ca $1 %h \"é\".pem";
         fs::write(self.home.join(bundle), center.ca_pem()).expect("written");

@@ -1,5 +1,6 @@
 //! A home folder of its own, the program run in it, and what a test wants to know afterwards.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +24,7 @@ pub struct World {
     /// As the program does.
     own_home: PathBuf,
     namespace: Option<Namespace>,
-    variables: Vec<(String, String)>,
+    variables: Vec<(String, OsString)>,
 }
 
 /// What a run printed and how it ended.
@@ -72,9 +73,21 @@ impl World {
         self.variables.retain(|(known, _)| known != name);
     }
 
+    /// From now on another folder is the home; gives the one that was.
+    pub fn move_home(&mut self, home: PathBuf) -> PathBuf {
+        self.own_home.clone_from(&home);
+        std::mem::replace(&mut self.home, home)
+    }
+
     pub fn set(&mut self, name: &str, value: &str) {
+        self.set_raw(name, OsStr::new(value));
+    }
+
+    /// As `set`, also to what is no text.
+    pub fn set_raw(&mut self, name: &str, value: &OsStr) {
         self.unset(name);
-        self.variables.push((name.to_string(), value.to_string()));
+        self.variables
+            .push((name.to_string(), value.to_os_string()));
     }
 
     pub fn config(&self, text: &str) {
