@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make help` lists them.
 
-.PHONY: help build install demo test check fuzz interop interop-short browser screenshots bench dist dist-twice size
+.PHONY: help build install demo test check torture fuzz interop interop-short browser screenshots bench dist dist-twice size
 
 # Where `make install` puts things; packagers set DESTDIR as well.
 PREFIX ?= $(HOME)/.local
@@ -10,6 +10,7 @@ help:
 	@echo 'make install  the program, its man page and completions, into PREFIX (~/.local)'
 	@echo 'make demo     the main job on a throw-away home, against an embedded Identity Center'
 	@echo 'make test     every test that needs nothing but Rust'
+	@echo 'make torture  the long proof, a quarter of an hour: steps, kills, lies, hostile input, races, fuzzing (TORTURE=4: an hour)'
 	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
 	@echo 'make fuzz     every parser that foreign bytes reach, FUZZ_SECONDS (60) each'
 	@echo 'make bench    what the program costs, next to other programs; the bounds of ratios decide'
@@ -47,6 +48,9 @@ check:
 	tests/fuzz/run.sh check
 	$(MAKE) test
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+torture:
+	tests/torture.sh
 
 fuzz:
 	tests/fuzz/run.sh

@@ -443,9 +443,7 @@ fn a_token_that_may_not_be_read_is_said() {
     let world = World::new();
     world.sessions(&["work"]);
     world.write_token("work", "{}");
-    fs::set_permissions(&world.home, fs::Permissions::from_mode(0o755)).expect("set");
-    let program = world.home.join("aws-sso-refresh");
-    fs::copy(env!("CARGO_BIN_EXE_aws-sso-refresh"), &program).expect("copied");
+    let program = world.own_program();
     fs::set_permissions(world.token_path("work"), fs::Permissions::from_mode(0o000)).expect("set");
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])

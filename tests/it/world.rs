@@ -189,6 +189,18 @@ impl World {
         path.to_string_lossy().into_owned()
     }
 
+    /// A copy of the program in this home, which every user may run. `cp` makes it: a file that this process had open to
+    /// write could not be run as long as a child forked meanwhile holds it open as well.
+    pub fn own_program(&self) -> PathBuf {
+        let path = self.home.join("program");
+        let copied = Command::new("cp").arg(program()).arg(&path).status();
+        assert!(copied.expect("cp runs").success());
+        for path in [&self.home, &path] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        path
+    }
+
     /// The text of a file in the home, as soon as it is there.
     pub fn wait_for(&self, name: &str) -> String {
         let until = Instant::now() + Duration::from_secs(20);
