@@ -1,9 +1,10 @@
 //! The man page and the completions, rendered from the one table of commands and flags when the tests run.
 //!
-//! The program carries what was rendered (`fixtures/help`), because the code that renders is larger than its outcome;
-//! the test at the foot holds the two together. `UPDATE=1 make test` renders anew, and `git diff` is the review.
+//! The program carries what was rendered (`fixtures/help`, packed), because the code that renders is larger than its
+//! outcome; the test at the foot holds the two together. `UPDATE=1 make test` renders anew, and `git diff` is the review.
 
 use crate::cli::{COMMANDS, Command, CommandId, Flag, Kind};
+use crate::format::packed::pack;
 use crate::help::{ARTIFACTS, EXITS, VARIABLES};
 
 /// The files that a user may want to know of.
@@ -415,4 +416,12 @@ fn the_program_carries_what_the_table_says() {
             "{name} has changed; UPDATE=1 make test, then look at git diff"
         );
     }
+    // All of them have the same sentences, so they are packed as one: 15 kB become 6.
+    let packed = pack([man(), bash(), zsh(), fish()].join("\0").as_bytes());
+    let path = folder.join("packed");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &packed).expect("the fixture can be written");
+    }
+    let carried = std::fs::read(&path).expect("the fixture is there");
+    assert!(carried == packed, "UPDATE=1 make test packs them anew");
 }

@@ -3,6 +3,7 @@
 use crate::cli::{self, Options};
 use crate::commands::{output, survey};
 use crate::error::{Error, Exit};
+use crate::format::packed;
 use crate::format::text::clean;
 use crate::help;
 use crate::system::env::Env;
@@ -11,14 +12,12 @@ use crate::system::env::Env;
 /// The artifact is not known.
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let artifact = options.argument.as_deref().unwrap_or_default();
-    let text = match artifact {
-        "man" => include_str!("../../fixtures/help/aws-sso-refresh.1").to_string(),
-        "bash" => include_str!("../../fixtures/help/aws-sso-refresh.bash").to_string(),
-        "zsh" => include_str!("../../fixtures/help/_aws-sso-refresh").to_string(),
-        "fish" => include_str!("../../fixtures/help/aws-sso-refresh.fish").to_string(),
+    let place = help::ARTIFACTS.iter().position(|known| *known == artifact);
+    let text = match (place, artifact) {
+        (Some(place), _) => rendered(place),
         // What the completions ask when a session's name is wanted; not for people.
-        "sessions" => sessions(&survey::read_config(&Env::load()?)?),
-        _ => {
+        (None, "sessions") => sessions(&survey::read_config(&Env::load()?)?),
+        (None, _) => {
             let error = Error::usage(
                 "wrong command line",
                 format!("cannot generate `{artifact}`"),
@@ -32,6 +31,13 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     };
     output::print(&text)?;
     Ok(Exit::Ok)
+}
+
+/// The artifact at that place of `ARTIFACTS`.
+fn rendered(place: usize) -> String {
+    let all = packed::unpack(include_bytes!("../../fixtures/help/packed"));
+    let one = all.split(|byte| *byte == 0).nth(place);
+    String::from_utf8_lossy(one.unwrap_or_default()).into_owned()
 }
 
 /// One name a line; names that a shell could not be given in one line are left out.

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod http;
 pub mod ini;
 pub mod json;
+pub mod packed;
 pub mod proxy;
 pub mod text;
 pub mod time;
