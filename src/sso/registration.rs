@@ -5,11 +5,12 @@
 
 use crate::format::digest;
 use crate::format::json::{self, Member, RawJson};
-use crate::format::time::{MINUTE, Timestamp};
+use crate::format::time::{DAY, Timestamp};
 use crate::sso::token::{Client, Secret};
 
-/// A registration with less left is renewed rather than used. Seconds.
-const LEFT_MIN: i64 = 15 * MINUTE;
+/// A registration with less left is renewed rather than used: a session ends with its registration, and one that has just
+/// begun should have days. That costs one request at a sign-in within the last of 90 days. Seconds.
+const LEFT_MIN: i64 = 8 * DAY;
 
 /// Everything that a registration was made for: it serves exactly that again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,11 +147,8 @@ mod tests {
 
     #[test]
     fn a_registration_is_used_again_only_for_the_same_and_only_while_it_lasts() {
-        let bytes = purpose().to_bytes(&client(15 * MINUTE + 1));
-        assert_eq!(
-            purpose().reusable(&bytes, NOW),
-            Some(client(15 * MINUTE + 1))
-        );
+        let bytes = purpose().to_bytes(&client(8 * DAY + 1));
+        assert_eq!(purpose().reusable(&bytes, NOW), Some(client(8 * DAY + 1)));
         assert_eq!(purpose().reusable(&bytes, NOW.plus(1)), None);
         let others: [fn(&mut Purpose); 6] = [
             |purpose| purpose.start_url.push('/'),
