@@ -31,6 +31,7 @@ pub enum CommandId {
     Install,
     Uninstall,
     Logs,
+    Doctor,
     Generate,
     Help,
     Version,
@@ -261,6 +262,23 @@ pub const COMMANDS: &[Command] = &[
                 "Go on showing lines as they are written",
             ),
         ],
+    },
+    Command {
+        id: CommandId::Doctor,
+        name: "doctor",
+        argument: None,
+        summary: "Explain what stands in the way of a silent refresh, and the fix",
+        about: &[
+            "Looks at the config, the token files, the way to the service and the background job, and says what is right, \
+             what works and will bite, what is broken, what was not looked at, and what to do. It changes nothing.",
+            "There is no secret in it: it can be pasted into an issue.",
+        ],
+        flags: &[switch(
+            FlagId::Json,
+            "json",
+            None,
+            "One JSON object with stable keys",
+        )],
     },
     Command {
         id: CommandId::Generate,

@@ -66,6 +66,11 @@ impl Error {
         self
     }
 
+    /// What `hint` said, or nothing.
+    pub fn way_out(&self) -> &str {
+        self.0.hint.as_deref().unwrap_or_default()
+    }
+
     pub fn exit(&self) -> Exit {
         self.0.exit
     }

@@ -49,6 +49,7 @@ fn run(Invocation { command, options }: Invocation) -> Result<Exit, Error> {
         CommandId::Install => commands::install::install(&Env::load()?, &options),
         CommandId::Uninstall => commands::install::uninstall(&Env::load()?, &options),
         CommandId::Logs => commands::logs::run(&Env::load()?, &options),
+        CommandId::Doctor => commands::doctor::run(&Env::whatever_it_holds()?, &options),
         CommandId::Generate => commands::generate::run(&options),
         CommandId::Help => {
             let columns = system::env::columns(std::io::stdout().as_fd()).unwrap_or(help::COLUMNS);

@@ -13,7 +13,7 @@ use crate::format::text::clean;
 use crate::format::time::{MINUTE, Timestamp, span};
 use crate::schedule::launchd::{self, Domain};
 use crate::schedule::systemd::{self, Report};
-use crate::system::env::{Env, Settings};
+use crate::system::env::{self, Env, Settings};
 use crate::system::journal::Journal;
 use crate::system::process;
 
@@ -30,10 +30,16 @@ const COMPARED: [&str; 5] = [
 pub struct Daemon {
     pub state: State,
     pub last: Option<LastCheck>,
-    /// The job's own, where there is a job of ours.
+    /// Of the job, where there is one.
+    pub program: String,
+    /// The environment that the job has, where there is a job of ours.
+    pub env: Option<Env>,
+    /// The job's own, where there is a job of ours and they can be used.
     pub settings: Option<Settings>,
-    /// What is not as it should be, a line each.
+    /// What is not as it should be with the stored settings, a line each.
     pub notes: Vec<String>,
+    /// The stored settings that differ from this shell's: the variable, and its values here and in the job.
+    pub differing: Vec<(&'static str, [String; 2])>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +52,9 @@ pub enum State {
     Disabled,
     /// Its file is there, and the scheduler does not have it.
     NotLoaded,
-    ProgramMissing {
-        program: String,
-    },
+    ProgramMissing,
     /// The job has our name and runs another tool's program.
-    Foreign {
-        program: String,
-    },
+    Foreign,
     /// The scheduler does not answer.
     Unknown {
         why: String,
@@ -74,8 +76,11 @@ pub fn look(env: &Env) -> Daemon {
     let mut daemon = Daemon {
         state: State::NotInstalled,
         last,
+        program: String::new(),
+        env: None,
         settings: None,
         notes: Vec::new(),
+        differing: Vec::new(),
     };
     // A home folder that is not there holds no job either.
     let Ok(scheduler) = Scheduler::of_this_machine(env) else {
@@ -84,64 +89,45 @@ pub fn look(env: &Env) -> Daemon {
     let Some(installed) = scheduler.installed() else {
         return daemon;
     };
-    let program = installed.program;
+    daemon.program = installed.program;
     if !installed.is_ours {
-        daemon.state = State::Foreign { program };
+        daemon.state = State::Foreign;
         return daemon;
     }
     let (stored, warning) = job::settings_stored(env);
     daemon.notes.extend(warning);
-    let stored = stored.unwrap_or_default().values;
-    match Settings::from_values(|name| value(&stored, name)) {
+    let job = env.clone().of_job(Some(stored.unwrap_or_default().values));
+    match job.settings() {
         Ok(settings) => daemon.settings = Some(settings),
         Err(error) => daemon.notes.push(format!("the job {}", error.line())),
     }
     let now = job::settings_now(env);
-    daemon.notes.extend(COMPARED.iter().filter_map(|name| {
-        let (here, there) = (value(&now, name), value(&stored, name));
-        let told =
-            |value: Option<String>| value.map_or("not set".to_string(), |value| clean(&value));
-        (here != there).then(|| {
-            format!(
-                "{name} is {} here and {} in the job",
-                told(here),
-                told(there)
-            )
-        })
-    }));
-    let vanished = vanished_profile(env, &now, stored);
-    let vanished = vanished.map(|why| format!("in the job, {why}"));
-    daemon.notes.extend(vanished);
-    daemon.state = if process::is_program(Path::new(&program)) {
+    for name in env::STORED.into_iter().chain([env::BROWSER]) {
+        let here = now.iter().find(|(known, _)| known == name);
+        let both = [here.map(|(_, value)| value.clone()), job.raw(name)];
+        if both[0] != both[1] {
+            let told = |value: Option<String>| match value {
+                None => "not set".to_string(),
+                Some(value) => job::shown(name, &value),
+            };
+            daemon.differing.push((name, both.map(told)));
+        }
+    }
+    // Where the profile is this shell's too, its own warnings say so.
+    let is_of_profile = |(name, _): &(&str, _)| ["AWS_PROFILE", "AWS_CONFIG_FILE"].contains(name);
+    if job.get("AWS_PROFILE").is_some() && daemon.differing.iter().any(is_of_profile) {
+        let read = survey::read_config(&job).ok();
+        let vanished = read.and_then(|read| survey::vanished_profile(&job, &read));
+        let vanished = vanished.map(|why| format!("in the job, {why}"));
+        daemon.notes.extend(vanished);
+    }
+    daemon.env = Some(job);
+    daemon.state = if process::is_program(Path::new(&daemon.program)) {
         ask(&scheduler).unwrap_or_else(|error| State::Unknown { why: error.line() })
     } else {
-        State::ProgramMissing { program }
+        State::ProgramMissing
     };
     daemon
-}
-
-/// What is wrong with the job's profile, where the warnings of this shell's own do not say so already.
-fn vanished_profile(
-    env: &Env,
-    now: &[(String, String)],
-    stored: Vec<(String, String)>,
-) -> Option<String> {
-    let is_same = |name| value(now, name) == value(&stored, name);
-    if value(&stored, "AWS_PROFILE").is_none()
-        || is_same("AWS_PROFILE") && is_same("AWS_CONFIG_FILE")
-    {
-        return None;
-    }
-    let job = env.clone().of_job(Some(stored));
-    let read = survey::read_config(&job).ok()?;
-    survey::vanished_profile(&job, &read)
-}
-
-fn value(settings: &[(String, String)], name: &str) -> Option<String> {
-    let found = settings.iter().find(|(known, _)| known == name);
-    found
-        .map(|(_, value)| value.clone())
-        .filter(|value| !value.is_empty())
 }
 
 fn ask(scheduler: &Scheduler) -> Result<State, Error> {
@@ -192,8 +178,8 @@ impl State {
             State::Running { .. } => "running",
             State::Disabled => "disabled",
             State::NotLoaded => "notLoaded",
-            State::ProgramMissing { .. } => "programMissing",
-            State::Foreign { .. } => "foreign",
+            State::ProgramMissing => "programMissing",
+            State::Foreign => "foreign",
             State::Unknown { .. } => "unknown",
         }
     }
@@ -215,7 +201,7 @@ impl LastCheck {
         })
     }
 
-    fn told(self) -> &'static str {
+    pub fn told(self) -> &'static str {
         match self.exit {
             0 => "ok",
             1 => "failed; see aws-sso-refresh logs",
@@ -227,28 +213,47 @@ impl LastCheck {
 }
 
 impl Daemon {
+    /// The last check, and how long ago that was. Seconds.
+    pub fn last_check(&self, now: Timestamp) -> Option<(i64, LastCheck)> {
+        // A remembered time in the future was written under a wrong clock.
+        let last = self.last.filter(|last| last.at <= now)?;
+        Some((now.since(last.at), last))
+    }
+
+    /// What there is to say of its state, and whether `install` puts that right.
+    pub fn told(&self, now: Timestamp, interval: i64) -> (String, bool) {
+        match &self.state {
+            State::NotInstalled => ("not installed".to_string(), true),
+            State::Running { pid } => (format!("running (PID {pid})"), false),
+            State::Waiting => (format!("waiting ({})", self.waiting(now, interval)), false),
+            State::Disabled => ("disabled".to_string(), true),
+            State::NotLoaded => ("installed, but not active".to_string(), true),
+            State::ProgramMissing => {
+                let program = clean(&self.program);
+                (format!("its program is gone from {program}"), true)
+            }
+            State::Foreign => {
+                let program = clean(&self.program);
+                (format!("another tool's job ({program})"), true)
+            }
+            State::Unknown { why } => (format!("unknown ({})", clean(why)), false),
+        }
+    }
+
     /// The line of `status`, and a warning for every note.
     pub fn text(&self, now: Timestamp, interval: i64) -> String {
         const INSTALL: &str = "run aws-sso-refresh install";
-        let told = match &self.state {
-            State::NotInstalled => format!("not installed; {INSTALL}"),
-            State::Running { pid } => format!("running (PID {pid})"),
-            State::Waiting => format!("waiting ({})", self.waiting(now, interval)),
-            State::Disabled => format!("disabled; {INSTALL}"),
-            State::NotLoaded => format!("installed, but not active; {INSTALL}"),
-            State::ProgramMissing { program } => {
-                format!("its program is gone from {}; {INSTALL}", clean(program))
-            }
-            State::Foreign { program } => {
-                format!(
-                    "another tool's job ({}); {INSTALL} to replace it",
-                    clean(program)
-                )
-            }
-            State::Unknown { why } => format!("unknown ({})", clean(why)),
+        let mut text = match self.told(now, interval) {
+            (told, true) => format!("Daemon: {told}; {INSTALL}\n"),
+            (told, false) => format!("Daemon: {told}\n"),
         };
-        let mut text = format!("Daemon: {told}\n");
-        for note in &self.notes {
+        let compared = self
+            .differing
+            .iter()
+            .filter(|(name, _)| COMPARED.contains(name));
+        let differing = compared
+            .map(|(name, [here, there])| format!("{name} is {here} here and {there} in the job"));
+        for note in self.notes.iter().cloned().chain(differing) {
             text.push_str(&format!("Warning: {note}; {INSTALL}\n"));
         }
         text
@@ -256,11 +261,9 @@ impl Daemon {
 
     fn waiting(&self, now: Timestamp, interval: i64) -> String {
         let interval = interval * MINUTE;
-        // A remembered time in the future was written under a wrong clock.
-        let Some(last) = self.last.filter(|last| last.at <= now) else {
+        let Some((ago, last)) = self.last_check(now) else {
             return format!("no check yet; next within {}", span(interval));
         };
-        let ago = now.since(last.at);
         // Later than a whole interval: the machine slept, and the next one may be a whole one away.
         let next = if ago < interval {
             interval - ago
@@ -330,8 +333,11 @@ mod tests {
             let daemon = Daemon {
                 state: State::Waiting,
                 last,
+                program: String::new(),
+                env: None,
                 settings: None,
                 notes: Vec::new(),
+                differing: Vec::new(),
             };
             assert_eq!(
                 daemon.text(now, 10),

@@ -36,11 +36,11 @@ pub fn install(env: &Env, options: &Options) -> Result<Exit, Error> {
         checked => checked?,
     }
     let shown = schedule::representable(&program)?;
-    program::warning(&program)
-        .into_iter()
-        .map(str::to_string)
-        .chain(warnings(env, &settings))
-        .for_each(|warning| output::complain(&format!("warning: {warning}")));
+    let warn = |told: &str| output::complain(&format!("warning: {told}"));
+    program::warning(&program).into_iter().for_each(warn);
+    warn_of(env, &settings, &mut |told, fix| {
+        warn(&format!("{told}; {fix}"))
+    });
 
     let scheduler = Scheduler::of_this_machine(env)?;
     let site = Site::new(env, &scheduler, options);
@@ -134,16 +134,19 @@ fn put_into_systemd(
     let steps = units.install(texts, same, &report);
     let done = site.carry_out(&steps);
     done.map_err(|trouble| trouble.explain(scheduler, "install"))?;
-    // Without lingering the user manager, and the job with it, ends with the last logout. A laptop does not need it.
-    let user = env.get("USER").unwrap_or_default();
-    let is_lingering = Path::new("/var/lib/systemd/linger").join(&user).is_file();
-    let note = match env.get("SSH_CONNECTION") {
-        Some(_) if !is_lingering => {
-            "The job ends when you log out; `loginctl enable-linger` keeps it running.\n"
-        }
-        _ => "",
+    let note = match ends_with_login(env) {
+        true => "The job ends when you log out; `loginctl enable-linger` keeps it running.\n",
+        false => "",
     };
     Ok((!steps.is_empty(), note.to_string()))
+}
+
+/// Whether the user manager, and the job with it, ends with the last logout where that matters. A laptop does not need
+/// lingering.
+pub fn ends_with_login(env: &Env) -> bool {
+    let user = env.get("USER").unwrap_or_default();
+    let is_lingering = Path::new("/var/lib/systemd/linger").join(&user).is_file();
+    env.get("SSH_CONNECTION").is_some() && !is_lingering
 }
 
 /// # Errors
@@ -210,24 +213,28 @@ fn refuse_root(env: &Env, command: &str) -> Result<(), Error> {
     }
 }
 
-fn warnings(env: &Env, settings: &Settings) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// Tells what is to be said of settings that hold, and what to do about it.
+pub fn warn_of(env: &Env, settings: &Settings, warn: &mut dyn FnMut(&str, &str)) {
     if settings.interval > INTERVAL_WITHOUT_GAPS {
-        warnings.push(format!(
-            "with {} minutes between two checks a one-hour token may end before the next one; choose {INTERVAL_WITHOUT_GAPS} or less",
+        let told = format!(
+            "with {} minutes between two checks a one-hour token may end before the next one",
             settings.interval
-        ));
+        );
+        warn(&told, "set AWS_SSO_REFRESH_INTERVAL to 55 or less");
     }
     if plan::effective_threshold(settings.threshold, settings.interval) < env::CLI_THRESHOLD {
-        warnings.push(format!(
-            "the AWS CLI starts a refresh of its own when {} minutes remain; choose a larger threshold",
+        let told = format!(
+            "the AWS CLI starts a refresh of its own when {} minutes remain",
             env::CLI_THRESHOLD
-        ));
+        );
+        warn(&told, "set AWS_SSO_REFRESH_THRESHOLD to more than that");
     }
     if env.get("AWS_PROFILE").is_none() && env.get("AWS_DEFAULT_PROFILE").is_some() {
-        warnings.push("AWS_DEFAULT_PROFILE is not stored for the job; set AWS_PROFILE".to_string());
+        warn(
+            "AWS_DEFAULT_PROFILE is not stored for the job",
+            "set AWS_PROFILE",
+        );
     }
-    warnings
 }
 
 /// What `install` says of the settings, and the step that stores them where they changed.
@@ -246,10 +253,10 @@ fn stored(env: &Env) -> (String, Vec<Step>) {
     for (name, new) in &now {
         let change = match value(&before, name) {
             Some(old) if old == *new => String::new(),
-            Some(old) => format!("  (was {})", shown(name, &old)),
+            Some(old) => format!("  (was {})", job::shown(name, &old)),
             None => "  (new)".to_string(),
         };
-        text.push_str(&format!("  {name}={}{change}\n", shown(name, new)));
+        text.push_str(&format!("  {name}={}{change}\n", job::shown(name, new)));
     }
     for (name, old) in before
         .iter()
@@ -258,7 +265,7 @@ fn stored(env: &Env) -> (String, Vec<Step>) {
         text.push_str(&format!(
             "  {} is no longer set  (was {})\n",
             clean(name),
-            shown(name, old)
+            job::shown(name, old)
         ));
     }
     if now.is_empty() {
@@ -274,21 +281,6 @@ fn stored(env: &Env) -> (String, Vec<Step>) {
         }],
     };
     (text, steps)
-}
-
-/// A value for the screen; the user and password of a proxy are not for it.
-fn shown(name: &str, value: &str) -> String {
-    let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
-    let value = match value.rsplit_once('@') {
-        Some((before, host)) if is_proxy => {
-            let scheme = before
-                .split_once("://")
-                .map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
-            format!("{scheme}(hidden)@{host}")
-        }
-        _ => value.to_string(),
-    };
-    clean(&shell_word(&value))
 }
 
 /// Where a job is put or taken away.

@@ -375,6 +375,21 @@ fn absolute(path: String) -> String {
         .unwrap_or(path)
 }
 
+/// A value for the screen; the user and password of a proxy or another URL are not for it.
+pub fn shown(name: &str, value: &str) -> String {
+    let is_url = name.to_ascii_lowercase().ends_with("_proxy") || value.contains("://");
+    let value = match value.rsplit_once('@') {
+        Some((before, host)) if is_url => {
+            let scheme = before
+                .split_once("://")
+                .map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+            format!("{scheme}(hidden)@{host}")
+        }
+        _ => value.to_string(),
+    };
+    clean(&output::shell_word(&value))
+}
+
 /// The text of `job.env`.
 pub fn settings_text(settings: &[(String, String)]) -> String {
     format!(

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod daemon;
+pub mod doctor;
 pub mod generate;
 pub mod install;
 pub mod job;

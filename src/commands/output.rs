@@ -38,6 +38,12 @@ impl Paint {
         }
     }
 
+    /// For a page that is read, by whomever it is sent to: nobody likes longer lines.
+    pub fn narrowed(mut self, columns: usize) -> Paint {
+        self.columns = self.columns.min(columns);
+        self
+    }
+
     pub fn mark(self, mark: Mark) -> String {
         let (sign, colour) = match (mark, self.is_unicode) {
             (Mark::Good, true) => ("✓", "32"),
@@ -64,6 +70,11 @@ impl Paint {
             _ => " ",
         });
         text::entry(page, name, told, self.before_names(), column, self.columns);
+    }
+
+    /// A text that begins behind `indent` cells, and a line break.
+    pub fn wrap(self, page: &mut String, text: &str, indent: usize) {
+        text::wrap(page, text, indent, indent, self.columns);
     }
 
     /// Sentences and labelled lines, as wide as the terminal.

@@ -8,9 +8,10 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
 use crate::format::text::clean;
-use crate::system::env::{self, Env};
+use crate::system::env::Env;
+use crate::system::process;
 
-const NAME: &str = "aws-sso-refresh";
+pub const NAME: &str = "aws-sso-refresh";
 
 /// Folders that are emptied; macOS has them under `/private` as well, and a home may lie in any of them.
 const TEMPORARY: [&str; 5] = ["/tmp", "/var/tmp", "/var/folders", "/dev/shm", "/run/user"];
@@ -26,8 +27,7 @@ pub fn stable(env: &Env) -> Result<PathBuf, Error> {
         )
         .hint("it may just have been replaced: run the new one")
     })?;
-    let path = env::var("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let folders = process::folders_of_path();
     let leads_here = |path: &Path| fs::canonicalize(path).is_ok_and(|found| found == real);
     Ok(choose(&real, &env.home, &folders, leads_here))
 }

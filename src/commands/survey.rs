@@ -14,7 +14,7 @@ use crate::format::url::Url;
 use crate::sso::config::{
     self, Config, LegacyProfile, Misconfigured, Mistake, Profile, SsoSession,
 };
-use crate::sso::endpoint::{self, Overrides, Service};
+use crate::sso::endpoint::{self, Endpoint, Overrides, Service};
 use crate::sso::estimate::{self, Estimate};
 use crate::sso::history::History;
 use crate::sso::plan::{self, Decision, Policy, SignIn, State};
@@ -328,6 +328,19 @@ pub fn endpoint(
     session: &SsoSession,
     service: Service,
 ) -> Result<Url, Error> {
+    resolve(env, survey, session, service).map(|endpoint| endpoint.url)
+}
+
+/// As `endpoint`, and where it comes from.
+///
+/// # Errors
+/// As `endpoint`.
+pub fn resolve(
+    env: &Env,
+    survey: &Survey,
+    session: &SsoSession,
+    service: Service,
+) -> Result<Endpoint, Error> {
     let var = |name: &str| env.get(name);
     let (oidc, portal) = (
         var("AWS_ENDPOINT_URL_SSO_OIDC"),
@@ -351,7 +364,7 @@ pub fn endpoint(
         profile: &survey.profile,
         config_path: &survey.config_path.to_string_lossy(),
     };
-    Ok(endpoint::resolve(service, &session.region, &overrides)?.url)
+    endpoint::resolve(service, &session.region, &overrides)
 }
 
 /// How to get to servers: `AWS_CA_BUNDLE`, the profile's `ca_bundle`, `REQUESTS_CA_BUNDLE`, and the proxy variables.

@@ -61,6 +61,8 @@ pub struct Warning {
     /// Counts from 1.
     pub line: usize,
     pub text: String,
+    /// What to do about it.
+    pub fix: &'static str,
     /// Python refuses the whole file because of this, and so does every AWS CLI command.
     pub refused_by_python: bool,
 }
@@ -143,7 +145,8 @@ pub fn decode(bytes: &[u8]) -> Text<'_> {
     let bytes = match bytes.strip_prefix(BOM) {
         None => bytes,
         Some(rest) => {
-            warnings.push(refusal(1, "a byte order mark stands before the first line"));
+            let why = "a byte order mark stands before the first line";
+            warnings.push(refusal(1, why, "save the file without a byte order mark"));
             rest
         }
     };
@@ -154,7 +157,7 @@ pub fn decode(bytes: &[u8]) -> Text<'_> {
             .matches('\n')
             .count();
         let why = "not valid UTF-8; what is wrong is read as `\u{fffd}`";
-        warnings.push(refusal(line + 1, why));
+        warnings.push(refusal(line + 1, why, "save the file as UTF-8"));
     }
     Text {
         text: unified(text),
@@ -328,7 +331,8 @@ impl<'t> Parser<'t> {
             self.entry(number, strip(&text[..at]), strip(&text[at + 1..]));
         } else if text.starts_with('[') {
             // Its keys are its own: they must not land in the section above.
-            self.refused(number, "not a section header; it and its keys are ignored");
+            let why = "not a section header; it and its keys are ignored";
+            self.refused(number, why, "write [sso-session NAME] or [profile NAME]");
             self.place = Place::Unreadable;
             self.open = Open::Nothing;
         } else {
@@ -342,7 +346,8 @@ impl<'t> Parser<'t> {
     fn continuation(&mut self, number: usize, text: &str) {
         let Some(entry) = self.open_entry() else {
             if !matches!(self.place, Place::Unreadable) {
-                self.refused(number, "indented below an ignored line, so ignored too");
+                let why = "indented below an ignored line, so ignored too";
+                self.refused(number, why, DELETE);
             }
             return;
         };
@@ -357,12 +362,14 @@ impl<'t> Parser<'t> {
                     "[{}] is indented, so it continues the value above and begins no section",
                     excerpt(header)
                 ),
+                "begin that line at the left edge",
             );
         }
         if nested && split_lines(text).any(|line| !line.contains('=')) {
             self.refused(
                 number,
                 "no `=` in a line of a nested block; the line is ignored",
+                DELETE,
             );
         }
     }
@@ -392,6 +399,7 @@ impl<'t> Parser<'t> {
         self.refused(
             number,
             format!("[{name}] is already in line {first}; the two are read as one"),
+            "make one section of the two",
         );
     }
 
@@ -421,6 +429,7 @@ impl<'t> Parser<'t> {
             self.refused(
                 number,
                 "belongs to the header without its `]`; it and the keys below are ignored",
+                CLOSE,
             );
             self.place = Place::Unreadable;
             return self.open = Open::Ignored;
@@ -438,6 +447,7 @@ impl<'t> Parser<'t> {
                     "`{}` is already set in line {earlier}; the later one counts",
                     excerpt(key),
                 ),
+                "delete one of the two lines",
             );
         }
         if key.starts_with('[') {
@@ -445,12 +455,13 @@ impl<'t> Parser<'t> {
             self.warn(
                 number,
                 "a section header without its `]` is read as a key".to_string(),
+                CLOSE,
             );
         }
     }
 
     fn stray(&mut self, number: usize, text: &str) {
-        self.refused(number, text);
+        self.refused(number, text, DELETE);
         self.open = Open::Ignored;
     }
 
@@ -466,14 +477,15 @@ impl<'t> Parser<'t> {
         entries.list.get_mut(place)
     }
 
-    fn refused(&mut self, line: usize, text: impl Into<String>) {
-        self.ini.warnings.push(refusal(line, text));
+    fn refused(&mut self, line: usize, text: impl Into<String>, fix: &'static str) {
+        self.ini.warnings.push(refusal(line, text, fix));
     }
 
-    fn warn(&mut self, line: usize, text: String) {
+    fn warn(&mut self, line: usize, text: String, fix: &'static str) {
         self.ini.warnings.push(Warning {
             line,
             text,
+            fix,
             refused_by_python: false,
         });
     }
@@ -491,10 +503,15 @@ impl<'t> Parser<'t> {
     }
 }
 
-fn refusal(line: usize, text: impl Into<String>) -> Warning {
+const DELETE: &str = "delete that line, or begin it with #";
+
+const CLOSE: &str = "close that header with ]";
+
+fn refusal(line: usize, text: impl Into<String>, fix: &'static str) -> Warning {
     Warning {
         line,
         text: text.into(),
+        fix,
         refused_by_python: true,
     }
 }

@@ -97,9 +97,7 @@ pub fn choose(url: &Url, settings: &ProxySettings) -> Result<Option<Proxy>, Unus
     let Some(setting) = setting else {
         return Ok(None);
     };
-    if let Some(no_proxy) = &settings.no_proxy
-        && is_exempt(url, &no_proxy.value)
-    {
+    if exempted_by(url, settings).is_some() {
         return Ok(None);
     }
     match parse(&setting.value) {
@@ -113,6 +111,12 @@ pub fn choose(url: &Url, settings: &ProxySettings) -> Result<Option<Proxy>, Unus
             why,
         }),
     }
+}
+
+/// The variable that keeps the host of `url` from any proxy.
+pub fn exempted_by(url: &Url, settings: &ProxySettings) -> Option<&'static str> {
+    let no_proxy = settings.no_proxy.as_ref()?;
+    is_exempt(url, &no_proxy.value).then_some(no_proxy.name)
 }
 
 /// Whether `NO_PROXY` names the host of `url`. A port in an entry has to be one that the URL spells out; `Url` leaves

@@ -101,8 +101,9 @@ pub fn entry(
 pub fn wrap(page: &mut String, text: &str, mut at: usize, indent: usize, columns: usize) {
     let is_break = |end: &usize| {
         let before = &text[..*end];
+        let is_quoted = before.matches('`').count() % 2 == 1;
         let before = before.strip_suffix(" login").unwrap_or(before);
-        columns < indent + COMMAND || !before.ends_with("aws-sso-refresh")
+        columns < indent + COMMAND || !is_quoted && !before.ends_with("aws-sso-refresh")
     };
     let fits = at + width(text) <= columns;
     let blanks = text.match_indices(' ').map(|(end, _)| end);
@@ -271,6 +272,9 @@ mod tests {
         check_entry("ended", told, 60, expected);
         let expected = "  ! ended  the session has ended;\n           run aws-sso-refresh\n           login ended\n";
         check_entry("ended", told, 35, expected);
+        let quoted = "first put this line into its place: `a command`";
+        let expected = "  ! ended  first put this line into its place:\n           `a command`\n";
+        check_entry("ended", quoted, 53, expected);
         check_entry(
             "ended",
             &"x".repeat(50),

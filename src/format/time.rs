@@ -40,6 +40,16 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Reads the one form in which servers must write a `Date` (RFC 9110, section 5.6.7): `Mon, 23 Nov 2026 20:04:11 GMT`.
+    pub fn of_http(text: &str) -> Option<Timestamp> {
+        const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        let part = |from, to| text.get(from..to);
+        let (day, year, time) = (part(5, 7)?, part(12, 16)?, part(17, 25)?);
+        let month = (0..12).find(|month| MONTHS.get(3 * month..3 * month + 3) == part(8, 11))? + 1;
+        let parsed = Timestamp::parse(&format!("{year}-{month:02}-{day}T{time}Z"))?;
+        Some(parsed.at)
+    }
+
     /// Reads `YYYY-MM-DDTHH:MM:SS`, up to nine digits of a fraction (cut off), and `Z`, `UTC`, a numeric offset or
     /// nothing; `t`, `z` and a blank for the `T` pass too. These are the forms that the AWS CLI before and since
     /// 2.1.14, botocore and the JS, Rust, Go, Java, PHP and .NET SDKs write.
@@ -209,6 +219,29 @@ mod tests {
             expected,
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        for (text, expected) in [
+            (
+                "Mon, 23 Nov 2026 20:04:11 GMT",
+                Some("2026-11-23T20:04:11Z"),
+            ),
+            (
+                "Thu, 01 Jan 1970 00:00:00 GMT",
+                Some("1970-01-01T00:00:00Z"),
+            ),
+            ("Mon, 23 anF 2026 20:04:11 GMT", None),
+            ("Mon, 23 an  2026 20:04:11 GMT", None),
+            ("Monday, 23-Nov-26 20:04:11 GMT", None),
+            ("Mon, 23 Nov 2026", None),
+            ("2026-11-23T20:04:11Z", None),
+            ("", None),
+        ] {
+            let read = Timestamp::of_http(text).map(|at| at.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

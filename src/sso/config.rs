@@ -263,6 +263,7 @@ impl<'a> Sections<'a> {
                         excerpt(replaced.header),
                         replaced.line
                     ),
+                    "make one section of the two",
                 ));
             }
         }
@@ -299,7 +300,11 @@ fn session_words(section: &Section<'_>, warnings: &mut Vec<Warning>) -> Option<(
             "the session name {shown} has characters other than A-Z a-z 0-9 _.%@:+/-: most AWS SDKs cannot read it"
         )
     };
-    warnings.push(warning(section.line, trouble));
+    let fix = match keyword == "sso-session" {
+        true => "give it a plain name, here and in its profiles, and sign in again",
+        false => "write [sso-session NAME]",
+    };
+    warnings.push(warning(section.line, trouble, fix));
     Some((keyword, name))
 }
 
@@ -316,6 +321,7 @@ fn not_a_session(section: &Section<'_>) -> Warning {
     warning(
         section.line,
         format!("[{header}] is not read as a session; write [sso-session NAME]"),
+        "write [sso-session NAME], the bracket at the left edge",
     )
 }
 
@@ -332,7 +338,7 @@ fn configured_session(
     let scopes = get("sso_registration_scopes");
     if let Some(entry) = scopes.filter(|entry| carries_a_comment(&entry.value)) {
         let why = "sso_registration_scopes looks like it carries a comment, which counts as part of the value";
-        warnings.push(warning(entry.line, why.to_string()));
+        warnings.push(warning(entry.line, why.to_string(), OWN_LINE));
     }
     let name = name.to_string();
     let start_url = required(section, "sso_start_url", get("sso_start_url"), start_url);
@@ -442,7 +448,11 @@ fn swallowed(entry: &Entry<'_>) -> Option<Warning> {
     let (key, inner) = (excerpt(&entry.key), excerpt(strip(inner)));
     let text =
         format!("`{inner} =` is indented below `{key}`, so it is part of that value and no key");
-    Some(warning(entry.line, text))
+    Some(warning(
+        entry.line,
+        text,
+        "begin that line at the left edge",
+    ))
 }
 
 /// A legacy profile, or a warning where profile and session do not fit together.
@@ -462,7 +472,7 @@ fn sso_of_profile(
                 let text = format!(
                     "{key} of profile {shown} looks like it carries a comment, which counts as part of the value"
                 );
-                warnings.push(warning(entry.line, text));
+                warnings.push(warning(entry.line, text, OWN_LINE));
             }
         }
         let usable = !start_url.value.is_empty() && !start_url.is_nested();
@@ -477,7 +487,8 @@ fn sso_of_profile(
     let Some(session) = sessions.get(&named.value) else {
         let text =
             format!("profile {shown} names the session {session_name}, which does not exist");
-        warnings.push(warning(named.line, text));
+        let fix = "correct the name, or make the session with `aws configure sso-session`";
+        warnings.push(warning(named.line, text, fix));
         return None;
     };
     for key in ["sso_start_url", "sso_region"] {
@@ -488,7 +499,7 @@ fn sso_of_profile(
             let text = format!(
                 "{key} of profile {shown} is not that of its session {session_name}: AWS tools refuse the profile"
             );
-            warnings.push(warning(own.line, text));
+            warnings.push(warning(own.line, text, "delete that line"));
         }
     }
     None
@@ -571,10 +582,13 @@ fn variable(after: &str) -> (&str, usize) {
     (&after[..end], end)
 }
 
-fn warning(line: usize, text: String) -> Warning {
+const OWN_LINE: &str = "put the comment on a line of its own";
+
+fn warning(line: usize, text: String, fix: &'static str) -> Warning {
     Warning {
         line,
         text,
+        fix,
         refused_by_python: false,
     }
 }

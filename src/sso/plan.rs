@@ -168,16 +168,19 @@ pub fn plan(
             until: last_success.plus(JUST_REFRESHED),
         };
     }
-    // The largest lifetime seen: near the end of a session grants get shorter, and the next sign-in's is no lie.
-    let granted = history.expires_in.max(history.usual_expires_in);
-    let is_from_a_wrong_clock =
-        granted.is_some_and(|granted| remaining > granted.saturating_add(CLOCK_TOLERANCE));
-    if is_from_a_wrong_clock || remaining <= policy.threshold {
+    if is_from_a_wrong_clock(remaining, history) || remaining <= policy.threshold {
         return Decision::Refresh;
     }
     Decision::Wait {
         until: token.expires_at.plus(-policy.threshold),
     }
+}
+
+/// Whether a token claims more time than the service grants.
+pub fn is_from_a_wrong_clock(remaining: i64, history: &History) -> bool {
+    // The largest lifetime seen: near the end of a session grants get shorter, and the next sign-in's is no lie.
+    let granted = history.expires_in.max(history.usual_expires_in);
+    granted.is_some_and(|granted| remaining > granted.saturating_add(CLOCK_TOLERANCE))
 }
 
 /// What `status` calls the outcome of `plan`.

@@ -10,7 +10,10 @@ use crate::sso::token::{Client, Secret};
 
 /// A registration with less left is renewed rather than used: a session ends with its registration, and one that has just
 /// begun should have days. That costs one request at a sign-in within the last of 90 days. Seconds.
-const LEFT_MIN: i64 = 8 * DAY;
+const LEFT_MIN: i64 = ENDS_SOON + DAY;
+
+/// With less left, a person is told that the registration ends: a sign-in before that makes a new one. Seconds.
+pub const ENDS_SOON: i64 = 7 * DAY;
 
 /// Everything that a registration was made for: it serves exactly that again.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,9 @@ pub struct Settings {
     pub login: Login,
 }
 
+/// The value of a variable by its name; empty counts as unset.
+pub type Values<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// How a person is asked to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
@@ -75,6 +78,15 @@ impl Env {
     /// # Errors
     /// There is no home folder, or a variable that matters here is not UTF-8.
     pub fn load() -> Result<Env, Error> {
+        let env = Env::whatever_it_holds()?;
+        unreadable().into_iter().next().map_or(Ok(env), Err)
+    }
+
+    /// As `load`; a variable that is not UTF-8 counts as unset.
+    ///
+    /// # Errors
+    /// There is no home folder.
+    pub fn whatever_it_holds() -> Result<Env, Error> {
         let home = std::env::home_dir().filter(|home| home.is_absolute());
         let Some(home) = home else {
             return Err(Error::usage(
@@ -83,14 +95,6 @@ impl Env {
             )
             .hint("set HOME to your home folder"));
         };
-        for name in STORED.into_iter().chain([BROWSER]) {
-            if std::env::var_os(name).is_some_and(|value| value.to_str().is_none()) {
-                return Err(Error::usage(
-                    format!("cannot use the variable {name}"),
-                    "its value is not UTF-8",
-                ));
-            }
-        }
         Ok(Env {
             home,
             job: None,
@@ -143,57 +147,78 @@ impl Env {
     /// # Errors
     /// A variable of this program is out of range; the error names it, its value and its range.
     pub fn settings(&self) -> Result<Settings, Error> {
-        Settings::from_values(|name| self.get(name))
+        Settings::from_values(&|name| self.get(name))
     }
 }
 
 impl Settings {
     /// # Errors
     /// As `Env::settings`.
-    pub fn from_values(get: impl Fn(&str) -> Option<String>) -> Result<Settings, Error> {
-        let minutes = |name: &str, default: i64, max: i64| match get(name) {
-            None => Ok(default),
+    pub fn from_values(get: Values<'_>) -> Result<Settings, Error> {
+        let (settings, wrong) = Settings::where_right(get);
+        wrong.into_iter().next().map_or(Ok(settings), Err)
+    }
+
+    /// What is right of these values and the defaults of the rest, and what is wrong.
+    pub fn where_right(get: Values<'_>) -> (Settings, Vec<Error>) {
+        let mut wrong = Vec::new();
+        let mut minutes = |name: &str, default: i64, max: i64| match get(name) {
+            None => default,
             Some(text) => match text.trim().parse::<i64>() {
-                Ok(minutes) if (1..=max).contains(&minutes) => Ok(minutes),
-                _ => Err(out_of_range(
-                    name,
-                    &text,
-                    &format!("a whole number of minutes from 1 to {max}"),
-                )),
+                Ok(minutes) if (1..=max).contains(&minutes) => minutes,
+                _ => {
+                    let range = format!("a whole number of minutes from 1 to {max}");
+                    wrong.push(out_of_range(name, &text, &range));
+                    default
+                }
             },
         };
-        let session_duration = match get("AWS_SSO_SESSION_DURATION") {
-            None => None,
-            Some(text) => match text.trim().parse::<f64>() {
+        let threshold = minutes("AWS_SSO_REFRESH_THRESHOLD", 30, 1440);
+        let interval = minutes("AWS_SSO_REFRESH_INTERVAL", 10, 60);
+        let session_duration = get("AWS_SSO_SESSION_DURATION").and_then(|text| {
+            match text.trim().parse::<f64>() {
                 #[allow(clippy::cast_possible_truncation)] // at most 7,776,000
                 Ok(hours) if (0.25..=2160.0).contains(&hours) => {
                     Some((hours * 3600.0).round() as i64)
                 }
                 _ => {
                     let range = "a number of hours from 0.25 to 2160";
-                    return Err(out_of_range("AWS_SSO_SESSION_DURATION", &text, range));
+                    wrong.push(out_of_range("AWS_SSO_SESSION_DURATION", &text, range));
+                    None
                 }
-            },
-        };
+            }
+        });
         let login = match get("AWS_SSO_REFRESH_LOGIN").as_deref() {
             None | Some("browser") => Login::Browser,
             Some("notify") => Login::Notify,
             Some("off") => Login::Off,
             Some(other) => {
-                return Err(out_of_range(
-                    "AWS_SSO_REFRESH_LOGIN",
-                    other,
-                    "browser, notify or off",
-                ));
+                let range = "browser, notify or off";
+                wrong.push(out_of_range("AWS_SSO_REFRESH_LOGIN", other, range));
+                Login::Browser
             }
         };
-        Ok(Settings {
-            threshold: minutes("AWS_SSO_REFRESH_THRESHOLD", 30, 1440)?,
-            interval: minutes("AWS_SSO_REFRESH_INTERVAL", 10, 60)?,
+        let settings = Settings {
+            threshold,
+            interval,
             session_duration,
             login,
-        })
+        };
+        (settings, wrong)
     }
+}
+
+/// What is to be said of variables that matter here and are not UTF-8.
+pub fn unreadable() -> Vec<Error> {
+    let mut unreadable = Vec::new();
+    for name in STORED.into_iter().chain([BROWSER]) {
+        if var(name).is_some_and(|value| value.to_str().is_none()) {
+            let what = format!("cannot use the variable {name}");
+            let error = Error::usage(what, "its value is not UTF-8");
+            unreadable.push(error.hint(format!("change it or `unset {name}`")));
+        }
+    }
+    unreadable
 }
 
 fn out_of_range(name: &str, value: &str, range: &str) -> Error {
@@ -304,7 +329,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, value: &str, expected: Result<(i64, i64, Option<i64>, Login), &str>) {
-        let settings = Settings::from_values(|asked| (asked == name).then(|| value.to_string()));
+        let settings = Settings::from_values(&|asked| (asked == name).then(|| value.to_string()));
         let told = settings.map(|s| (s.threshold, s.interval, s.session_duration, s.login));
         assert_eq!(
             told.map_err(|error| error.line()),

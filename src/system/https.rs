@@ -95,7 +95,7 @@ impl Failure {
 /// Sends requests, each over a connection of its own; threads may share it.
 #[derive(Debug)]
 pub struct Client {
-    network: Network,
+    pub network: Network,
     /// Made for the first request; a CA bundle that cannot be used stays so for the run.
     config: OnceLock<Result<Arc<ClientConfig>, Failure>>,
 }
@@ -215,11 +215,17 @@ impl Client {
         }
     }
 
+    /// What is trusted, made ready.
+    ///
+    /// # Errors
+    /// The CA bundle cannot be used.
+    pub fn trust(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let config = self.config.get_or_init(|| configure(&self.network));
+        config.clone()
+    }
+
     fn session(&self, url: &Url, name: &str) -> Result<ClientConnection, Failure> {
-        let config = self
-            .config
-            .get_or_init(|| configure(&self.network))
-            .clone()?;
+        let config = self.trust()?;
         let server = ServerName::try_from(url.host.clone())
             .map_err(|_| Failure::unsent(format!("{name}: its name cannot be in a certificate")))?;
         let mut session = ClientConnection::new(config, server)

@@ -144,12 +144,21 @@ pub fn detach(argv: &[String]) -> Result<(), Error> {
 
 /// The program of that name: on `PATH`, relative folders in it aside, then in the usual folders.
 pub fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
+    let mut folders = folders_of_path()
+        .into_iter()
+        .chain(FOLDERS.map(PathBuf::from));
     folders.find_map(|folder| {
         let program = folder.join(name);
-        (folder.is_absolute() && is_program(&program)).then_some(program)
+        is_program(&program).then_some(program)
     })
+}
+
+/// Those of `PATH`; relative ones mean something else in every folder, and are left out.
+pub fn folders_of_path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.retain(|folder| folder.is_absolute());
+    folders
 }
 
 /// A regular file that somebody may execute.

@@ -57,6 +57,7 @@ fn help_reads_as_a_page() {
         "install",
         "uninstall",
         "logs",
+        "doctor",
         "generate",
     ] {
         check_golden(

@@ -16,18 +16,18 @@ const NOBODY: u32 = 65534;
 const LABEL: &str = "com.aws.sso-refresh";
 
 /// A home folder on a Mac, with the program in `~/.local/bin`.
-struct Mac {
-    world: World,
-    launchd: PathBuf,
-    uid: u32,
+pub struct Mac {
+    pub world: World,
+    pub launchd: PathBuf,
+    pub uid: u32,
 }
 
 impl Mac {
-    fn new() -> Mac {
+    pub fn new() -> Mac {
         Mac::of(World::new())
     }
 
-    fn of(mut world: World) -> Mac {
+    pub fn of(mut world: World) -> Mac {
         let (launchd, tools) = (world.home.join("launchd"), world.home.join("tools"));
         let local = world.home.join(".local/bin");
         for folder in [&launchd, &tools, &local] {
@@ -57,26 +57,26 @@ impl Mac {
     }
 
     /// Gives everything in the home to its user.
-    fn own(&self) {
+    pub fn own(&self) {
         if is_root() {
             own(&self.world.home);
         }
     }
 
-    fn mood(&self, name: &str, text: &str) {
+    pub fn mood(&self, name: &str, text: &str) {
         fs::write(self.launchd.join(name), text).expect("written");
         self.own();
     }
 
-    fn cheer_up(&self, name: &str) {
+    pub fn cheer_up(&self, name: &str) {
         fs::remove_file(self.launchd.join(name)).expect("it was there");
     }
 
-    fn program(&self) -> PathBuf {
+    pub fn program(&self) -> PathBuf {
         self.world.home.join(".local/bin/aws-sso-refresh")
     }
 
-    fn run_of(&self, program: &Path, arguments: &[&str]) -> Ran {
+    pub fn run_of(&self, program: &Path, arguments: &[&str]) -> Ran {
         let mut command = self.world.command_of(program, arguments);
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -84,11 +84,11 @@ impl Mac {
         Ran::of(command.output().expect("the program runs"))
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> Ran {
         self.run_of(&self.program(), arguments)
     }
 
-    fn plist(&self) -> PathBuf {
+    pub fn plist(&self) -> PathBuf {
         let name = format!("Library/LaunchAgents/{LABEL}.plist");
         self.world.home.join(name)
     }
@@ -124,7 +124,7 @@ impl Mac {
     }
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 

@@ -8,6 +8,7 @@ mod world;
 
 mod ask;
 mod crowd;
+mod doctor;
 mod generate;
 mod hostile;
 mod install;

@@ -180,6 +180,15 @@ fn lives(session: &mut Session) {
         ".local/bin/aws-sso-refresh status",
         "Daemon: waiting (last check ",
     );
+    let told = session.run("PATH=.local/bin:$PATH", "doctor");
+    let told: Vec<&str> = told.split_whitespace().collect();
+    let told = told.join(" ");
+    for part in [
+        " ✓ scheduler systemd ✓ job waiting (last check ",
+        " ✓ answer localhost:",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
     session
         .sh("rm -r .config/systemd/user/aws-sso-refresh.timer.d; systemctl --user daemon-reload");
 
