@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make help` lists them.
 
-.PHONY: help build install demo test check torture fuzz interop interop-short browser screenshots bench dist dist-twice size
+.PHONY: help build install demo test check deny mutants torture fuzz interop interop-short browser screenshots bench dist dist-twice size
 
 # Where `make install` puts things; packagers set DESTDIR as well.
 PREFIX ?= $(HOME)/.local
@@ -12,6 +12,8 @@ help:
 	@echo 'make test     every test that needs nothing but Rust'
 	@echo 'make torture  the long proof, a quarter of an hour: steps, kills, lies, hostile input, races, fuzzing (TORTURE=4: an hour)'
 	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
+	@echo 'make deny     the dependencies: licences, sources, build scripts, what is known against them'
+	@echo 'make mutants  breaks each line of the pure core, and of the file operations, and sees a test notice: hours'
 	@echo 'make fuzz     every parser that foreign bytes reach, FUZZ_SECONDS (60) each'
 	@echo 'make bench    what the program costs, next to other programs; the bounds of ratios decide'
 	@echo 'make size     the size of the release binary, on static Linux x86-64'
@@ -48,6 +50,12 @@ check:
 	tests/fuzz/run.sh check
 	$(MAKE) test
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+deny:
+	tests/deny.sh
+
+mutants:
+	tests/mutants.sh
 
 torture:
 	tests/torture.sh

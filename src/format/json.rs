@@ -140,7 +140,7 @@ impl RawJson {
 
     /// The number where it is a whole one that `f64` holds exactly (`3600`, also written `3600.0` or `3.6e3`).
     pub fn as_integer(&self) -> Option<i64> {
-        const EXACT_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
+        const EXACT_END: f64 = 9_007_199_254_740_992.0; // 2^53, which 2^53 + 1 is read as too
         const DIGITS_MAX: usize = 15; // fewer than 2^53 has
         if self.0.len() <= DIGITS_MAX
             && let Ok(number) = self.0.parse()
@@ -148,8 +148,8 @@ impl RawJson {
             return Some(number);
         }
         let number: f64 = self.decode()?.try_into().ok()?;
-        let is_whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
-        #[allow(clippy::cast_possible_truncation)] // whole and at most 2^53
+        let is_whole = number.fract() == 0.0 && number.abs() < EXACT_END;
+        #[allow(clippy::cast_possible_truncation)] // whole and below 2^53
         is_whole.then_some(number as i64)
     }
 
@@ -611,7 +611,7 @@ mod tests {
 
     #[test]
     fn members_stay_byte_for_byte_and_in_order() {
-        let text = r#"{"z": 123456789012345678901234567890, "a": 1e400, "\u0061b": [1, {"q":  null}], "s": "\ud83d\/", "z": -0.0}"#;
+        let text = r#"{"z": 123456789012345678901234567890, "a": 1e400, "\u0061b": [1, {"q":  null}], "s": "\ud83d\/", "z": -0.0, "e": [1e-7, 1E+7]}"#;
         check(text, Ok(text));
     }
 
@@ -646,6 +646,7 @@ mod tests {
             (r#"{"a":-}"#, "a number without digits"),
             (r#"{"a":1.}"#, "a number without digits"),
             (r#"{"a":1e}"#, "a number without digits"),
+            (r#"{"a":1e+-1}"#, "a number without digits"),
             (r#"{"a":NaN}"#, "not a JSON value"),
             (r#"{"a":1} x"#, "something follows the object"),
             (r#"{"a":1}{"#, "something follows the object"),
@@ -660,11 +661,15 @@ mod tests {
 
     #[test]
     fn thirty_two_levels_are_read_and_the_next_is_refused_before_any_stack_is_used_up() {
-        let nested =
-            |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(members(nested(31).as_bytes()).is_ok());
-        check(&nested(32), Err("nested too deep"));
-        check(&nested(200_000), Err("nested too deep"));
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            let nested = |levels: usize| {
+                let (open, close) = (open.repeat(levels), close.repeat(levels));
+                format!(r#"{{"a":{open}1{close}}}"#)
+            };
+            assert!(members(nested(31).as_bytes()).is_ok());
+            check(&nested(32), Err("nested too deep"));
+            check(&nested(200_000), Err("nested too deep"));
+        }
         assert!(members(&b"[".repeat(200_000)).is_err());
     }
 
@@ -680,6 +685,26 @@ mod tests {
         assert_eq!(get(&read, "x"), None);
         assert_eq!(get_string(&read, "lone"), None);
         assert_eq!(get_string(&read, "n"), None);
+    }
+
+    #[test]
+    fn a_whole_number_is_read_exactly_or_not_at_all() {
+        for (number, expected) in [
+            ("999999999999999", Some(999_999_999_999_999)),
+            ("9007199254740991", Some(9_007_199_254_740_991)),
+            ("-9007199254740991", Some(-9_007_199_254_740_991)),
+            ("9007199254740993", None),
+            ("1e16", None),
+        ] {
+            assert_eq!(RawJson(number.to_string().into()).as_integer(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_for_debugging_holds_no_content() {
+        let secret = RawJson::string("tell-nobody");
+        assert_eq!(format!("{secret:?}"), "RawJson(13 bytes)");
+        assert_eq!(format!("{:?}", secret.as_piece()), "Some(Piece(11 bytes))");
     }
 
     #[test]

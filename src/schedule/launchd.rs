@@ -434,6 +434,25 @@ mod tests {
     }
 
     #[test]
+    fn launchd_is_asked_about_this_user_and_this_job() {
+        let agent = agent();
+        for (asked, expected) in [
+            (agent.probe_domain(Domain::Gui), "launchctl print gui/501"),
+            (
+                agent.probe(Domain::User),
+                "launchctl print user/501/com.aws.sso-refresh",
+            ),
+            (
+                agent.probe_disabled(Domain::User),
+                "launchctl print-disabled user/501",
+            ),
+            (agent.list(), "launchctl list com.aws.sso-refresh"),
+        ] {
+            assert_eq!(asked.join(" "), expected);
+        }
+    }
+
+    #[test]
     fn every_status_has_its_place() {
         let steps = agent().install(Domain::Gui, "", &Found::default());
         let Some(Step::Insist(insist)) = steps.expect("a plain path").pop() else {
@@ -515,9 +534,21 @@ mod tests {
             assert_eq!(installed(&text), Some(Installed { program, is_ours }));
         }
         assert_eq!(installed("bplist00"), None);
-        let bash = installed(include_str!("../../fixtures/schedule/bash-tool.plist"));
-        let program = "/usr/local/bin/aws-sso-refresh.sh & co".to_string();
-        let is_ours = false;
-        assert_eq!(bash, Some(Installed { program, is_ours }));
+    }
+
+    #[test]
+    fn another_tools_program_is_named_by_its_script_and_not_by_its_options() {
+        let with_option = "<key>ProgramArguments</key><array><string>/usr/bin/other</string><string>-v</string></array>";
+        for (text, program) in [
+            (
+                include_str!("../../fixtures/schedule/bash-tool.plist"),
+                "/usr/local/bin/aws-sso-refresh.sh & co",
+            ),
+            (with_option, "/usr/bin/other"),
+        ] {
+            let program = program.to_string();
+            let is_ours = false;
+            assert_eq!(installed(text), Some(Installed { program, is_ours }));
+        }
     }
 }

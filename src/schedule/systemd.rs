@@ -324,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn the_user_manager_is_asked_and_not_the_systems() {
+        assert_eq!(probe().join(" "), "systemctl --user is-system-running");
+        assert!(is_ready("degraded\n") && !is_ready("offline\n") && !is_ready("stopping\n"));
+        assert_eq!(
+            show().join(" "),
+            "systemctl --user show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID \
+             aws-sso-refresh.timer aws-sso-refresh.service"
+        );
+    }
+
+    #[test]
     fn nothing_is_done_where_all_is_well() {
         let units = Units::new(Path::new("/c"), Path::new("/d"));
         let well = Report {

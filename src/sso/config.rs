@@ -152,7 +152,7 @@ pub fn expand_path(text: &str, home: &str, var: impl Fn(&str) -> Option<String>)
     while let Some((before, after)) = rest.split_once('$') {
         path.push_str(before);
         let (name, length) = variable(after);
-        match var(name).filter(|_| length > 0) {
+        match var(name) {
             Some(value) => path.push_str(&value),
             None => path.extend(["$", &after[..length]]),
         }
@@ -616,11 +616,12 @@ mod tests {
                         some => format!(" [{some}]"),
                     };
                     let start_url = session.start_url.replace(START, "START");
-                    format!("{}: {} {start_url}{scopes}", session.name, session.region)
+                    let name = configured.name();
+                    format!("{name}: {} {start_url}{scopes}", session.region)
                 }
                 Err(wrong) => {
                     let Mistake { line, why } = &wrong.mistake;
-                    format!("{}: line {line}: {why}", wrong.name)
+                    format!("{}: line {line}: {why}", configured.name())
                 }
             });
         let warnings = config.warnings.iter().map(|warning| {
@@ -965,6 +966,10 @@ mod tests {
                 ("old-dev".into(), format!("{url}/"), None, 8),
             ]
         );
+        for none in ["", "\n  a = b"] {
+            let text = format!("[default]\nsso_start_url ={none}");
+            assert_eq!(read(text.as_bytes(), "default").legacy_profiles, []);
+        }
         check(
             "[default]\nsso_start_url = https://h # c",
             &[
@@ -981,6 +986,7 @@ mod tests {
         };
         let gov = read(&fixture("several.ini"), "gov-admin").profile;
         assert!(gov.found && gov.use_fips_endpoint && gov.use_dualstack_endpoint);
+        assert_eq!(gov.name, "gov-admin");
         assert_eq!(gov.ca_bundle, setting("/etc/ssl/certs/acme-proxy.pem", 27));
 
         let tuned = read(&fixture("nested.ini"), "tuned").profile;
@@ -1003,6 +1009,15 @@ mod tests {
                 .use_fips_endpoint
         );
         assert!(!read(&fixture("wizard.ini"), "gone").profile.found);
+    }
+
+    #[test]
+    fn an_empty_services_section_is_none_unless_defaults_fill_it() {
+        for (rest, is_found) in [("", false), ("[DEFAULT]\nx = y\n", true)] {
+            let text = format!("[default]\nservices = s\n[services s]\n{rest}");
+            let services = read(text.as_bytes(), "default").profile.services;
+            assert_eq!(services.map(|services| services.found), Some(is_found));
+        }
     }
 
     #[test]

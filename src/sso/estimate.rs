@@ -206,7 +206,7 @@ mod tests {
         };
         let cut_short = History {
             usual_expires_in: Some(HOUR),
-            expires_in: Some(HOUR - CLEARLY_SHORTER - 1),
+            expires_in: Some(HOUR - 5 * MINUTE - 1),
             stored: Some(Secret::new("r").fingerprint()),
             ..observed.clone()
         };
@@ -247,7 +247,7 @@ mod tests {
     fn a_short_token_of_another_tool_or_a_few_seconds_less_tell_nothing() {
         let few_less = History {
             usual_expires_in: Some(HOUR),
-            expires_in: Some(HOUR - CLEARLY_SHORTER),
+            expires_in: Some(HOUR - 5 * MINUTE),
             stored: Some(Secret::new("r").fingerprint()),
             ..signed_in(HOUR)
         };
@@ -277,18 +277,23 @@ mod tests {
             is_warning_due(NOW, &estimate, history)
         };
         let none = History::default();
-        assert!(due(AHEAD, &none) && due(0, &none));
-        assert!(!due(AHEAD + 1, &none) && !due(-1, &none));
+        assert!(due(30 * MINUTE, &none) && due(0, &none));
+        assert!(!due(30 * MINUTE + 1, &none) && !due(-1, &none));
         let told = History {
-            warned_for: Some(NOW.plus(AHEAD)),
+            warned_for: Some(NOW.plus(30 * MINUTE)),
             ..History::default()
         };
-        assert!(!due(AHEAD, &told) && !due(AHEAD - 60, &told));
+        assert!(!due(30 * MINUTE, &told) && !due(30 * MINUTE - 60, &told));
         let told_of_yesterdays = History {
             warned_for: Some(NOW.plus(-DAY)),
             ..History::default()
         };
-        assert!(due(AHEAD, &told_of_yesterdays));
+        assert!(due(30 * MINUTE, &told_of_yesterdays));
+        let told_of_an_earlier_end = History {
+            warned_for: Some(NOW),
+            ..History::default()
+        };
+        assert!(due(30 * MINUTE, &told_of_an_earlier_end));
     }
 
     #[test]
@@ -310,6 +315,60 @@ mod tests {
             None,
             Some((8 * HOUR, Basis::Default)),
         );
+    }
+
+    #[test]
+    fn a_refresh_token_that_this_program_never_saw_is_a_sign_in_elsewhere() {
+        let of = |token: &str| Some(Secret::new(token).fingerprint());
+        let ours = History {
+            stored: of("r"),
+            ..History::default()
+        };
+        let another = History {
+            stored: of("q"),
+            ..History::default()
+        };
+        let refused = History {
+            refused: of("r"),
+            ..another.clone()
+        };
+        let refused_before = History {
+            refused: of("p"),
+            stored: None,
+            ..History::default()
+        };
+        let ours_to_the_second = History {
+            last_success: Some(NOW),
+            expires_in: Some(HOUR),
+            ..another.clone()
+        };
+        for (history, expected) in [
+            (&History::default(), None),
+            (&ours, None),
+            (&another, of("r")),
+            (&refused, None),
+            (&refused_before, of("r")),
+            (&ours_to_the_second, None),
+        ] {
+            assert_eq!(
+                sign_in_elsewhere(&renewable(), history),
+                expected,
+                "{history:?}"
+            );
+        }
+        assert_eq!(sign_in_elsewhere(&token(""), &another), None);
+    }
+
+    #[test]
+    fn the_usual_lifetime_is_the_longest_that_was_granted() {
+        let mut history = History::default();
+        for (granted, usual) in [(HOUR, HOUR), (60, HOUR), (2 * HOUR, 2 * HOUR)] {
+            note_grant(&mut history, granted);
+            assert_eq!(
+                (history.expires_in, history.usual_expires_in),
+                (Some(granted), Some(usual))
+            );
+        }
     }
 
     #[test]

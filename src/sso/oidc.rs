@@ -392,10 +392,9 @@ fn refusal_or_status(response: &Response) -> String {
 fn error_of_exception(header: &str) -> Option<String> {
     let name = header.split(':').next().unwrap_or_default();
     let name = name.rsplit('#').next().unwrap_or_default().trim();
-    let error = match name {
-        "" => return None,
-        "InternalServerException" => "server_error",
-        "InvalidRedirectUriException" => "invalid_redirect_uri",
+    match name {
+        "" => None,
+        "InternalServerException" => Some("server_error".to_string()),
         _ => {
             let stem = name.strip_suffix("Exception").unwrap_or(name);
             let mut snake = String::new();
@@ -405,10 +404,9 @@ fn error_of_exception(header: &str) -> Option<String> {
                 }
                 snake.push(c.to_ascii_lowercase());
             }
-            return Some(snake);
+            Some(snake)
         }
-    };
-    Some(error.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -524,6 +522,7 @@ mod tests {
                 r#"{"clientId":"id","clientSecret":"s","clientSecretExpiresAt":0}"#,
             ),
             (429, r#"{"error":"slow_down"}"#),
+            (500, r#"{"error":"server_error"}"#),
             (503, ""),
             (400, "<html>"),
         ] {
@@ -616,6 +615,12 @@ mod tests {
             "ended unauthorized_client (400)",
         );
         check(
+            400,
+            Some(":no name"),
+            r#"{"error":"invalid_grant"}"#,
+            "ended invalid_grant (400)",
+        );
+        check(
             401,
             Some("InvalidClientException"),
             "{}",
@@ -642,6 +647,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_client_is_told_apart_from_a_refused_grant() {
+        for (error, is_about_client) in [
+            ("invalid_client", true),
+            ("unauthorized_client", true),
+            ("invalid_grant", false),
+        ] {
+            let refusal = Refusal {
+                status: 400,
+                error: error.to_string(),
+                description: String::new(),
+            };
+            assert_eq!(refusal.is_about_client(), is_about_client, "{error}");
+        }
+    }
+
+    #[test]
     fn what_no_retry_mends_is_wrong_and_says_the_servers_reason() {
         check(
             400,
@@ -654,6 +675,12 @@ mod tests {
             Some("InvalidRequestException"),
             "{}",
             "wrong invalid_request (400)",
+        );
+        check(
+            400,
+            Some("InvalidRedirectUriException"),
+            "{}",
+            "wrong invalid_redirect_uri (400)",
         );
         check(
             302,
