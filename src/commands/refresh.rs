@@ -254,15 +254,16 @@ fn check(
             rest = rest.max(exit);
         }
         findings.add(sighting.name(), report.as_ref());
-        if let (Sighting::Unreadable { why, .. }, false) = (sighting, options.dry_run) {
-            let line = format!(
-                "{} unreadable {}",
-                text::word(sighting.name()),
-                text::word(why)
-            );
-            note(journal, &line);
+        let trouble = match sighting {
+            Sighting::Unreadable { why, .. } => Some(("unreadable", why.clone())),
+            Sighting::Misconfigured(wrong) => Some(("misconfigured", survey.told(&wrong.mistake))),
+            Sighting::Known(_) => None,
+        };
+        if let Some((what, why)) = trouble.filter(|_| !options.dry_run) {
+            let (name, why) = (text::word(sighting.name()), text::word(&why));
+            note(journal, &format!("{name} {what} {why}"));
         }
-        page.add(sighting, report.as_ref(), options);
+        page.add(sighting, &survey, report.as_ref(), options);
     }
     let login = match options.no_login {
         true => Login::Off,
@@ -973,13 +974,19 @@ impl Page {
         }
     }
 
-    fn add(&mut self, sighting: &Sighting, report: Option<&Report>, options: &Options) {
+    fn add(
+        &mut self,
+        sighting: &Sighting,
+        survey: &Survey,
+        report: Option<&Report>,
+        options: &Options,
+    ) {
         let (mark, told) = match report {
             Some(report) => self.told(sighting, report),
             None if options.dry_run && due(sighting).is_some() => {
                 (Mark::Soon, "would be refreshed".to_string())
             }
-            None => super::status::told(sighting),
+            None => super::status::told(sighting, survey),
         };
         let is_over =
             matches!(sighting, Sighting::Known(known) if known.state == State::SignInNeeded);

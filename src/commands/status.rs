@@ -9,7 +9,7 @@ use crate::error::{Error, Exit};
 use crate::format::json::{Member, RawJson};
 use crate::format::text::clean;
 use crate::format::time::{MINUTE, Timestamp, every, span};
-use crate::sso::config::{Mistake, Region};
+use crate::sso::config::Region;
 use crate::sso::plan::{self, Decision, State};
 use crate::system::env::{self, Env, Settings};
 use crate::system::journal::Journal;
@@ -62,7 +62,7 @@ fn page(
     let names = survey.sessions.iter().map(Sighting::name);
     let column = paint.column(names.chain(legacy.iter().map(|(name, _)| name.as_str())));
     for sighting in &survey.sessions {
-        let (mark, told) = told(sighting);
+        let (mark, told) = told(sighting, survey);
         paint.line(&mut text, mark, sighting.name(), column, &told);
     }
     if !legacy.is_empty() {
@@ -108,13 +108,12 @@ fn threshold_line(settings: &Settings) -> String {
     line
 }
 
-/// What `status` says of a session, and the mark before it.
-pub fn told(sighting: &Sighting) -> (Mark, String) {
+/// What `status` says of a session of `survey`, and the mark before it.
+pub fn told(sighting: &Sighting, survey: &Survey) -> (Mark, String) {
     match sighting {
         Sighting::Misconfigured(wrong) => {
-            let Mistake { line, why } = &wrong.mistake;
-            let why = clean(why);
-            (Mark::Bad, format!("misconfigured, line {line}: {why}"))
+            let mistake = survey.told(&wrong.mistake);
+            (Mark::Bad, format!("misconfigured: {mistake}"))
         }
         Sighting::Unreadable { why, .. } => {
             (Mark::Bad, format!("unreadable token file: {}", clean(why)))
@@ -123,7 +122,7 @@ pub fn told(sighting: &Sighting) -> (Mark, String) {
     }
 }
 
-fn told_of_known(known: &Known) -> (Mark, String) {
+pub fn told_of_known(known: &Known) -> (Mark, String) {
     let name = known.session.name.as_str();
     let token = known.token.as_ref();
     let seconds = known.remaining();
@@ -197,7 +196,7 @@ fn json(
         .sessions
         .iter()
         .map(|sighting| {
-            let (_, detail) = told(sighting);
+            let (_, detail) = told(sighting, survey);
             let (start_url, region) = match sighting.session() {
                 Ok(session) => (Some(&session.start_url), Some(&session.region)),
                 Err(wrong) => (wrong.start_url.as_ref(), wrong.region.as_ref()),

@@ -405,6 +405,12 @@ impl Survey {
         })
     }
 
+    /// A mistake with the file and the line that it stands in.
+    pub fn told(&self, Mistake { line, why }: &Mistake) -> String {
+        let path = self.config_path.display();
+        clean(&format!("{path}, line {line}: {why}"))
+    }
+
     /// When the portal session began that a sign-in to `session` would find alive: all sessions of one start URL
     /// share it, and end with it where one of them signs out.
     pub fn session_began(&self, session: &SsoSession) -> Option<Timestamp> {
@@ -486,9 +492,7 @@ pub fn pick<'a>(
 ) -> Result<&'a SsoSession, Error> {
     pick_any(survey, name, verb)?.session().map_err(|wrong| {
         let what = format!("cannot {verb} {}", wrong.name);
-        let path = survey.config_path.display();
-        let Mistake { line, why } = &wrong.mistake;
-        Error::usage(what, format!("{path}, line {line}: {why}"))
+        Error::usage(what, survey.told(&wrong.mistake))
     })
 }
 

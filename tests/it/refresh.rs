@@ -700,3 +700,24 @@ fn a_wrong_setting_ends_the_run_and_a_job_leaves_a_trace_of_it() {
         "{log}"
     );
 }
+
+#[test]
+fn a_misconfigured_session_is_told_with_file_and_line_wherever_people_look() {
+    let world = World::new();
+    world.config("[sso-session work]\nsso_region = eu-west-1\n");
+    let place = format!("{}/.aws/config, line 1: ", world.home.display());
+    let told = format!("misconfigured: {place}sso_start_url is missing");
+    for command in ["refresh", "status"] {
+        world.run(&[command]).exits(2).says(&told);
+    }
+    world.run(&["login"]).exits(2).complains(&place);
+    let before = world.log();
+    world
+        .run(&["refresh", "--scheduled"])
+        .exits(2)
+        .stays_quiet();
+    let log = world.log();
+    let line = format!(" work misconfigured \"{place}sso_start_url is missing\"");
+    let lines: Vec<&str> = log[before.len()..].lines().collect();
+    assert!(lines.len() == 2 && lines[0].ends_with(&line), "{log}");
+}

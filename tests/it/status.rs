@@ -38,7 +38,7 @@ fn every_state_has_its_line_and_its_mark() {
         "  - dormant       dormant: not used for 12d; ",
         "  - unused        signed out\n",
         "  ✗ half-written  unreadable token file: not a JSON string at byte 21",
-        "  ✗ no-region     misconfigured, line ",
+        "  ✗ no-region     misconfigured: ",
     ] {
         assert!(ran.stdout.contains(line), "no {line:?} in\n{}", ran.stdout);
     }
@@ -96,7 +96,10 @@ fn an_expired_session_is_one_and_a_misconfigured_one_is_two() {
     world
         .run(&["status"])
         .exits(2)
-        .says("misconfigured, line 3: ")
+        .says(&format!(
+            "misconfigured: {}/.aws/config, line 3: sso_region",
+            world.home.display()
+        ))
         .says("comment");
 }
 

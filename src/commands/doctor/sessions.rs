@@ -133,7 +133,7 @@ fn judge_session(session: &Session, owner: u32, findings: &mut Findings) {
 fn judge_state(session: &Session, known: &Known, findings: &mut Findings) {
     let name = known.session.name.as_str();
     let login = &session.login;
-    let (_, told) = status::told(session.sighting);
+    let (_, told) = status::told_of_known(known);
     let (why, told) = match known.decision {
         Decision::SignedOut => {
             return findings.tell("- {}: signed out: nothing to refresh\n {}", &[&name, login]);
