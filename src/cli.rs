@@ -518,10 +518,10 @@ fn unknown_flag(flag: &str, command: &Command) -> Error {
         command.name
     );
     let error = Error::usage("wrong command line", why);
-    let known: Vec<String> = command
-        .flags
-        .iter()
-        .map(|flag| format!("--{}", flag.long))
+    let flags = command.flags.iter().map(|flag| flag.long);
+    let known: Vec<String> = flags
+        .chain(["help", "version"])
+        .map(|long| format!("--{long}"))
         .collect();
     if let Some(nearest) = nearest(flag, known.iter().map(String::as_str)) {
         return error.hint(format!("did you mean `{nearest}`?"));
@@ -697,6 +697,14 @@ mod tests {
         check_error(
             "status --jsn",
             "unknown flag `--jsn` of status\nhint: did you mean `--json`?",
+        );
+        check_error(
+            "--hepl",
+            "unknown flag `--hepl` of refresh\nhint: did you mean `--help`?",
+        );
+        check_error(
+            "logs --verison",
+            "unknown flag `--verison` of logs\nhint: did you mean `--version`?",
         );
         check_error(
             "--json",
