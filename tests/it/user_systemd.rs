@@ -385,8 +385,18 @@ fn over_ssh_it_is_said_that_the_job_ends_with_the_login() {
     };
     let hint = "The job ends when you log out; `loginctl enable-linger` keeps it running.";
     assert!(!session.run("", "install").contains(hint));
-    let told = session.run("SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22'", "install");
+    let over_ssh = "SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22'";
+    let told = session.run(over_ssh, "install");
     assert!(told.contains(hint), "{told}");
+    let doctor = ".local/bin/aws-sso-refresh doctor";
+    let hint = "the job ends when you log out here\n    fix: loginctl enable-linger";
+    for (line, is_told) in [
+        (format!("{over_ssh} {doctor}"), true),
+        (doctor.into(), false),
+    ] {
+        let (_, told) = session.try_sh(&line).expect("the shell lives");
+        assert_eq!(told.contains(hint), is_told, "{told}");
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub fn report(
     };
     findings.tell(told, &[&notifier]);
     judge_sign_in(settings.login, browser::is_here(env), findings);
-    if !env::is_mac() && ends_with_login(env) {
+    if absence.is_none() && !env::is_mac() && ends_with_login(env) {
         let told = "! logout: the job ends when you log out here\n loginctl enable-linger";
         findings.tell(told, &[]);
     }
