@@ -279,17 +279,16 @@ impl Daemon {
         )
     }
 
-    pub fn json(&self, interval: i64) -> RawJson {
+    pub fn json(&self, now: Timestamp, interval: i64) -> RawJson {
         let pid = match self.state {
             State::Running { pid } => RawJson::integer(i64::from(pid)),
             _ => RawJson::null(),
         };
-        let (at, exit) = self
-            .last
-            .map_or((RawJson::null(), RawJson::null()), |last| {
-                let at = RawJson::string(&last.at.to_string());
-                (at, RawJson::integer(i64::from(last.exit)))
-            });
+        let last = self.last_check(now);
+        let (at, exit) = last.map_or((RawJson::null(), RawJson::null()), |(_, last)| {
+            let at = RawJson::string(&last.at.to_string());
+            (at, RawJson::integer(i64::from(last.exit)))
+        });
         RawJson::object(&[
             Member::new("state", RawJson::string(self.state.as_str())),
             Member::new("pid", pid),

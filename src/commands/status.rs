@@ -246,7 +246,7 @@ fn json(
         Member::new("version", RawJson::integer(1)),
         Member::new("sessions", RawJson::array(&sessions)),
         Member::new("legacyProfiles", RawJson::array(&legacy)),
-        Member::new("daemon", daemon.json(settings.interval)),
+        Member::new("daemon", daemon.json(survey.now, settings.interval)),
         Member::new(
             "thresholdMinutes",
             RawJson::integer(survey.policy.threshold / MINUTE),

@@ -752,6 +752,19 @@ fn status_tells_what_is_wrong_with_the_job() {
     mac.run(&["status"]).says("Daemon: running (PID 1234)\n");
     mac.run(&["status", "--json"])
         .says(r#""daemon": {"state": "running", "pid": 1234, "lastCheckAt": null, "lastExit": null, "intervalMinutes": 10}"#);
+    let log = mac.world.data().join("refresh.log");
+    // An hour ahead: under a wrong clock.
+    for (seconds, is_told) in [(-60, true), (3600, false)] {
+        let at = in_seconds(seconds);
+        let line = format!("{at} run=scheduled sessions=1 refreshed=0 exit=1 ms=1\n");
+        fs::write(&log, line).expect("written");
+        mac.own();
+        mac.run(&["status", "--json"]).says(&match is_told {
+            true => format!(r#""lastCheckAt": "{at}", "lastExit": 1,"#),
+            false => r#""lastCheckAt": null, "lastExit": null,"#.to_string(),
+        });
+    }
+    fs::remove_file(&log).expect("removed");
     mac.cheer_up("pid");
     mac.mood("disabled", "");
     mac.run(&["status"])

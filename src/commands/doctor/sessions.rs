@@ -10,7 +10,7 @@ use crate::commands::status;
 use crate::commands::store::{Store, Stored};
 use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::format::text;
-use crate::format::time::span;
+use crate::format::time::{Timestamp, span};
 use crate::sso::plan::{self, Decision, SignIn};
 use crate::sso::registration::ENDS_SOON;
 use crate::sso::token::CachedToken;
@@ -134,6 +134,8 @@ fn judge_state(session: &Session, known: &Known, findings: &mut Findings) {
     let name = known.session.name.as_str();
     let login = &session.login;
     let (_, told) = status::told_of_known(known);
+    // As everywhere: what is remembered of the future was written under a wrong clock.
+    let is_past = |at: &Timestamp| *at <= known.now;
     let (why, told) = match known.decision {
         Decision::SignedOut => {
             return findings.tell("- {}: signed out: nothing to refresh\n {}", &[&name, login]);
@@ -153,7 +155,7 @@ fn judge_state(session: &Session, known: &Known, findings: &mut Findings) {
             let failures = known.history.failures.max(1);
             let log = session.log.as_deref().unwrap_or("nothing");
             return findings.tell(
-                match (is_over, known.history.last_failure) {
+                match (is_over, known.history.last_failure.filter(is_past)) {
                     (false, None) => "✓ {}: {}",
                     (true, None) => "✗1 {}: {}\n aws-sso-refresh",
                     (false, Some(_)) => {
@@ -177,7 +179,8 @@ fn judge_state(session: &Session, known: &Known, findings: &mut Findings) {
         },
         _ => "",
     };
-    let asked = known.history.last_asked.map_or(String::new(), |at| {
+    let last_asked = known.history.last_asked.filter(is_past);
+    let asked = last_asked.map_or(String::new(), |at| {
         format!("; a person was asked {} ago", span(known.now.since(at)))
     });
     findings.tell("✗3 {}: {}{}{}\n {}", &[&name, &told, &cause, &asked, login]);
