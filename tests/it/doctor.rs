@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tinyjson::JsonValue;
 
@@ -1341,6 +1342,21 @@ fn a_check_that_failed_or_is_long_ago_is_told() {
         "last check",
         "warning",
         "21m ago: this machine slept, or the job does not run",
+        "look again in 10m; where it stays so, run `aws-sso-refresh install`",
+    );
+
+    // A job that has never got as far as its log; until its second check is due that says nothing.
+    fs::remove_file(&log).expect("removed");
+    doctor(&mac).exits(0).counts(0, 0);
+    let installed = SystemTime::now() - Duration::from_secs(21 * 60);
+    let plist = fs::File::options().append(true).open(mac.plist());
+    plist
+        .and_then(|plist| plist.set_modified(installed))
+        .expect("it is older now");
+    doctor(&mac).exits(0).counts(0, 1).has(
+        "last check",
+        "warning",
+        "none is in the log, and the job was installed 21m ago",
         "look again in 10m; where it stays so, run `aws-sso-refresh install`",
     );
 }

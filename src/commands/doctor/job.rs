@@ -1,5 +1,6 @@
 //! The background job and what it depends on: the scheduler, the program, the settings, and the ways to reach a person.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::commands::daemon::{Daemon, State};
@@ -31,8 +32,13 @@ pub fn report(
         Some(_) => PathBuf::from(&daemon.program),
         None => program::stable(env).unwrap_or_else(|_| own.clone()),
     };
+    let mut installed_at = None;
     let absence = match Scheduler::of_this_machine(env) {
-        Ok(scheduler) => job::absence(&scheduler),
+        Ok(scheduler) => {
+            let written = fs::metadata(scheduler.job_file()).and_then(|file| file.modified());
+            installed_at = written.ok().map(Timestamp::of);
+            job::absence(&scheduler)
+        }
         Err(error) => Some(error.line()),
     };
     let fleeting = program::check(&program, &env.home).err();
@@ -45,7 +51,7 @@ pub fn report(
         findings,
     );
     if absence.is_none() {
-        judge_job(daemon, settings, now, findings);
+        judge_job(daemon, settings, installed_at, now, findings);
     }
     let is_ours = daemon.env.is_some();
     if is_ours && daemon.state != State::ProgramMissing || fleeting.is_some() {
@@ -170,7 +176,13 @@ fn judge_scheduler(
     findings.tell(told, &[&absence.unwrap_or_default(), &line]);
 }
 
-fn judge_job(daemon: &Daemon, settings: &Settings, now: Timestamp, findings: &mut Findings) {
+fn judge_job(
+    daemon: &Daemon,
+    settings: &Settings,
+    installed_at: Option<Timestamp>,
+    now: Timestamp,
+    findings: &mut Findings,
+) {
     let interval = settings.interval;
     let is_checked = is_checked(daemon, settings, now);
     let (state, is_mended) = daemon.told(now, interval);
@@ -188,6 +200,12 @@ fn judge_job(daemon: &Daemon, settings: &Settings, now: Timestamp, findings: &mu
     };
     findings.tell(told, &[&state]);
     let Some((ago, last)) = daemon.last_check(now).filter(|_| daemon.env.is_some()) else {
+        let age = installed_at.map_or(0, |at| now.since(at));
+        if daemon.state == State::Waiting && age > 2 * interval * MINUTE {
+            let told = "! last check: none is in the log, and the job was installed {} ago\n\
+                        look again in {}m; where it stays so, run `aws-sso-refresh install`";
+            findings.tell(told, &[&span(age), &interval]);
+        }
         return;
     };
     if !is_checked {
