@@ -150,15 +150,18 @@ pub fn decode(bytes: &[u8]) -> Text<'_> {
             rest
         }
     };
-    let text = String::from_utf8_lossy(bytes);
-    if let Cow::Owned(_) = text {
-        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        let line = unified(String::from_utf8_lossy(&bytes[..valid]))
-            .matches('\n')
-            .count();
-        let why = "not valid UTF-8; what is wrong is read as `\u{fffd}`";
-        warnings.push(refusal(line + 1, why, "save the file as UTF-8"));
-    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(error) => {
+            let valid = &bytes[..error.valid_up_to()];
+            let line = unified(String::from_utf8_lossy(valid))
+                .matches('\n')
+                .count();
+            let why = "not valid UTF-8; what is wrong is read as `\u{fffd}`";
+            warnings.push(refusal(line + 1, why, "save the file as UTF-8"));
+            String::from_utf8_lossy(bytes)
+        }
+    };
     Text {
         text: unified(text),
         warnings,
