@@ -272,6 +272,19 @@ mod tests {
         check_entry("ended", told, 60, expected);
         let expected = "  ! ended  the session has ended;\n           run aws-sso-refresh\n           login ended\n";
         check_entry("ended", told, 35, expected);
+        for (columns, expected) in [
+            (
+                50,
+                "  ! ended  session has ended; run aws-sso-refresh\n           login ended\n",
+            ),
+            (
+                51,
+                "  ! ended  session has ended; run\n           aws-sso-refresh login ended\n",
+            ),
+        ] {
+            let told = "session has ended; run aws-sso-refresh login ended";
+            check_entry("ended", told, columns, expected);
+        }
         let quoted = "first put this line into its place: `a command`";
         let expected = "  ! ended  first put this line into its place:\n           `a command`\n";
         check_entry("ended", quoted, 53, expected);
@@ -281,6 +294,24 @@ mod tests {
             40,
             &format!("  ! ended  {}\n", "x".repeat(50)),
         );
+    }
+
+    #[test]
+    fn lines_go_on_behind_their_number_and_under_their_label() {
+        for (text, columns, expected) in [
+            ("a b\n  c", 80, "a b\n  c\n"),
+            ("some words", 8, "some\n  words\n"),
+            ("    some words", 10, "    some\n    words\n"),
+            ("1. some words", 10, "1. some\n   words\n"),
+            ("    2. some words", 14, "    2. some\n       words\n"),
+        ] {
+            assert_eq!(prose(text, columns), expected);
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines_when_they_are_cleaned() {
+        assert_eq!(clean_lines("a\n\u{1b}b\n"), "a\n\u{fffd}b\n");
     }
 
     #[test]

@@ -222,6 +222,11 @@ mod tests {
     }
 
     #[test]
+    fn how_often_is_said_as_people_do() {
+        assert_eq!([every(1), every(10)], ["every minute", "every 10 minutes"]);
+    }
+
+    #[test]
     fn the_date_of_an_answer_is_read() {
         for (text, expected) in [
             (
