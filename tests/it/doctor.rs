@@ -210,6 +210,7 @@ fn a_page_is_read_at_eighty_columns_and_its_commands_can_be_copied() {
     assert_eq!(long, Vec::<&str>::new());
     for part in [
         "  ✗ work          line 1: sso_start_url is missing\n    fix: have this line and no other like it below line 1, with what is right\n         for your company:\n\n           sso_start_url = https://d-1234567890.awsapps.com/start\n\n  ! old profiles  old: no tool can renew",
+        "✓ cache folder  ~/.aws/sso/cache, yours and writable\n",
         "\n  - work          not looked at: its section in the config is wrong\n",
         "\n  - all  not looked at, because there is no session to ask for\n\nJob\n",
         "\n1 problem, 1 warning\n",

@@ -26,6 +26,7 @@ from svg import picture  # noqa: E402
 
 SECONDS = 30
 COLUMNS = 90
+LINES = 70
 
 
 class Desk:
@@ -84,7 +85,7 @@ class Desk:
         # A server that was told to end takes a moment to, so each has a socket of its own.
         self.shots += 1
         self.tmux = f"tmux -f /dev/null -S {shlex.quote(self.home)}/tmux-{self.shots}"
-        self.run(f"{self.tmux} new-session -d -x {COLUMNS} -y 40 'exec bash --norc --noprofile' \\; set status off")
+        self.run(f"{self.tmux} new-session -d -x {COLUMNS} -y {LINES} 'exec bash --norc --noprofile' \\; set status off")
         try:
             self.screen("$")
             self.run(f"{self.tmux} send-keys -l {shlex.quote(line)} \\; send-keys Enter")
@@ -157,10 +158,15 @@ def shoot_login(desk, server):
 
 
 def shoot_doctor(desk, server):
-    if " doctor " not in desk.run("aws-sso-refresh help"):
-        raise lab.Unavailable("the program has no such command")
-    desk.sessions({"my-company": sign_in_text(server.control("sign_in"), 52 * MINUTE + 30)})
-    return desk.shot("aws-sso-refresh doctor", "my-company", "\n$")
+    ended = server.control("sign_in")
+    desk.sessions({
+        "my-company": sign_in_text(server.control("sign_in"), 52 * MINUTE + 30),
+        "my-client": sign_in_text(server.control("sign_in"), 12 * MINUTE + 30, registrationExpiresAt=...),
+        "partner": sign_in_text(ended, -80 * MINUTE, refreshToken=...),
+    })
+    desk.run("chmod 644 \"$HOME\"/.aws/sso/cache/3a5a*; export AWS_SSO_REFRESH_THRESHOLD=20")
+    return desk.shot("aws-sso-refresh doctor", "my-company", "registrationExpiresAt", "partner", "Network", "Job",
+                     "problem", "\n$")
 
 
 def desk_of(program, server):

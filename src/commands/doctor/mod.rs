@@ -31,6 +31,8 @@ struct Findings {
     /// How many of them have been shown.
     shown: usize,
     is_json: bool,
+    /// A blank, the home folder and a slash: what stands before a path in it.
+    before_home: String,
 }
 
 #[derive(Debug)]
@@ -93,20 +95,20 @@ impl Findings {
         let mut page = format!("{}\n\n", paint.bold(heading));
         let findings = &self.list[self.shown..];
         let column = paint.column(findings.iter().map(|finding| finding.subject.as_str()));
+        // Shorter, whoever's home it is, and for a shell the same; what is in quotes stays as it is.
+        let shortened = |text: &str| {
+            let text = format!(" {text}");
+            text.replace(&self.before_home, " ~/").split_off(1)
+        };
         let mut gap = "";
         for finding in findings {
+            let text = shortened(&finding.text);
             page.push_str(gap);
-            paint.line(
-                &mut page,
-                finding.mark,
-                &finding.subject,
-                column,
-                &finding.text,
-            );
+            paint.line(&mut page, finding.mark, &finding.subject, column, &text);
             gap = "";
             let mut lead = "    fix: ";
             for line in finding.fix.split('\n').filter(|_| !finding.fix.is_empty()) {
-                let line = clean(line);
+                let line = clean(&shortened(line));
                 page.push_str(if line.is_empty() { "" } else { lead });
                 match line.strip_prefix(' ') {
                     Some(line) => page.extend([line, "\n"]),
@@ -176,6 +178,7 @@ pub fn run(env: &Env, options: &Options) -> Result<Exit, Error> {
     let paint = Paint::for_output(env).narrowed(help::COLUMNS);
     let mut findings = Findings {
         is_json: options.json,
+        before_home: format!(" {}/", env.home.display()),
         ..Findings::default()
     };
     let settings = config::report(env, daemon.settings, &mut findings);
