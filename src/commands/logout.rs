@@ -102,6 +102,10 @@ impl Run<'_> {
         // Without the lock the token goes all the same: a run that is at it copes with that.
         let held = self.store.lock(name, Instant::now() + LOCK_MAX);
         let is_free = matches!(held, Ok(Some(_)));
+        if is_free {
+            // Where a run died, what it was granted is what can end the session: the token before it may be spent.
+            self.store.settle_session(name);
+        }
         let found = self.store.read(&self.store.token_path(name));
         let at_portal = match (&found, sighting.session()) {
             (Stored::Token { token }, Ok(session)) => self.end_session(session, token, is_free),

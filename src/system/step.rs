@@ -2,7 +2,8 @@
 //!
 //! Only debug builds have them; in a release build a step is nothing. `AWS_SSO_REFRESH_STEP=7:error` lets the seventh
 //! one fail; `7:short` lets it fail as on a disk that has become full, with half of what is written put down; `7:abort`
-//! ends the process there; `0:list` names them all on standard error. SQLite is tested in this way.
+//! ends the process there, `rename:abort` at those of that name; `0:list` names them all on standard error. SQLite is
+//! tested in this way.
 
 use std::io::{self, IoSlice, Write};
 
@@ -15,12 +16,12 @@ pub fn step(name: &str) -> io::Result<()> {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    static CHOSEN: OnceLock<Option<(u64, String)>> = OnceLock::new();
+    static CHOSEN: OnceLock<Option<(String, String)>> = OnceLock::new();
     static TAKEN: AtomicU64 = AtomicU64::new(0);
     let chosen = CHOSEN.get_or_init(|| {
         let chosen = std::env::var("AWS_SSO_REFRESH_STEP").ok()?;
         let (number, how) = chosen.split_once(':')?;
-        Some((number.parse().ok()?, how.to_string()))
+        Some((number.to_string(), how.to_string()))
     });
     let Some((number, how)) = chosen else {
         return Ok(());
@@ -29,10 +30,10 @@ pub fn step(name: &str) -> io::Result<()> {
     if how == "list" {
         eprintln!("step {taken}: {name}");
     }
-    if taken != *number {
+    if *number != taken.to_string() && number != name {
         return Ok(());
     }
-    eprintln!("simulated failure at step {number}: {name}");
+    eprintln!("simulated failure at step {taken}: {name}");
     const WHY: &str = "simulated failure";
     match how.as_str() {
         "abort" => std::process::abort(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::identity_center::{IdentityCenter, Options};
+use crate::identity_center::{Consent, IdentityCenter, Options};
 use crate::world::{World, center, token_text};
 
 #[test]
@@ -198,4 +198,36 @@ fn a_token_that_another_run_is_refreshing_is_not_spent_by_a_logout() {
     refresh.wait_with_output().expect("it ends");
     assert_eq!(center.requests_to("/token").len(), 1);
     assert!(!world.token_path("work").exists());
+}
+
+/// A run that died between writing what it was granted and renaming it has left the only token that is good.
+#[test]
+fn what_an_interrupted_run_was_granted_ends_too() {
+    for (command, is_signed_in) in [("refresh", true), ("login", true), ("login", false)] {
+        let center = IdentityCenter::start(Options {
+            consent: Consent::Allow,
+            shared_sessions: true,
+            ..Options::default()
+        });
+        let mut world = World::with(&center);
+        world.sessions(&["work"]);
+        world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+        if is_signed_in {
+            world.sign_in(&center, "work", -30);
+        }
+        world.die_at("rename", &[command]);
+        center.advance(if is_signed_in { 3700 } else { 0 });
+        world
+            .run(&["logout"])
+            .exits(0)
+            .says("✓ Signed out of work\n");
+        let alive = center.tokens_never_presented();
+        assert_eq!(alive, Vec::<String>::new(), "{command}");
+        let names = world.cache_names();
+        assert!(
+            !names.iter().any(|name| name.ends_with(".new")),
+            "{names:?}"
+        );
+        assert!(!world.token_path("work").exists());
+    }
 }

@@ -309,6 +309,14 @@ impl World {
         self.command(arguments).spawn().expect("the program runs")
     }
 
+    /// Runs the program, which dies when it comes to the first step of that name.
+    pub fn die_at(&mut self, step: &str, arguments: &[&str]) {
+        self.set("AWS_SSO_REFRESH_STEP", &format!("{step}:abort"));
+        let ran = self.run(arguments);
+        self.unset("AWS_SSO_REFRESH_STEP");
+        assert!(ran.stderr.contains(step) && ran.exit.is_none(), "{ran:?}");
+    }
+
     /// Copies a fixture into this home.
     pub fn fixture(name: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
