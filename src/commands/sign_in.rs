@@ -13,7 +13,7 @@ use crate::commands::page;
 use crate::commands::portal::Portal;
 use crate::commands::refresh::{again, put_down};
 use crate::commands::screen::Screen;
-use crate::commands::store::{self, Store, Stored};
+use crate::commands::store::{Store, Stored};
 use crate::commands::survey::{self, Survey};
 use crate::error::{Error, Exit};
 use crate::format::http::{self, Request, Response};
@@ -428,8 +428,9 @@ impl<'a> Desk<'a> {
         let name = session.name.as_str();
         self.store.settle_session(name);
         let replaced = match self.store.read(&self.store.token_path(name)) {
-            Stored::Absent => store::fingerprint(None),
-            Stored::Token { token } => store::fingerprint(Some(&token)),
+            Stored::Absent => Fingerprint::OF_NOTHING,
+            // A renewal by another tool changes that in any case, and the refresh token not with every service.
+            Stored::Token { token } => token.access_token.fingerprint(),
             Stored::Unparsable(_) | Stored::Unusable(_) => nobodys()?,
         };
         self.room(session, replaced)

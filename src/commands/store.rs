@@ -59,7 +59,7 @@ pub struct LeftOver {
     path: PathBuf,
     /// The SHA-1 that names the token file.
     key: String,
-    /// The token in whose place it was to go.
+    /// The token in whose place it was to go: what a refresh spends, or the access token that a sign-in found.
     replaces: Fingerprint,
 }
 
@@ -215,14 +215,22 @@ impl Store {
             Stored::Token { token } => Some(token),
             Stored::Absent => None,
         };
-        if fingerprint(there.as_deref()) != left_over.replaces {
+        let replaces = Some(left_over.replaces);
+        let has_its_place = match &there {
+            Some(token) => {
+                let access_token = Some(token.access_token.fingerprint());
+                access_token == replaces || token.refresh_fingerprint() == replaces
+            }
+            None => replaces == Some(Fingerprint::OF_NOTHING),
+        };
+        if !has_its_place {
             return self.remove(left_over);
         }
         match (self.read_once(&left_over.path), there) {
             // A service that gives the same refresh token again leaves it to the times to tell which is newer:
             // another tool may have refreshed since.
             (Stored::Token { token: kept }, Some(there))
-                if kept.fingerprint() == left_over.replaces
+                if kept.refresh_fingerprint() == replaces
                     && kept.expires_at <= there.expires_at =>
             {
                 self.remove(left_over)
@@ -330,11 +338,6 @@ fn left_overs_in(folder: &Path, entries: &[Entry]) -> Vec<LeftOver> {
         .filter(|entry| !entry.is_link)
         .filter_map(|entry| left_over(folder, &entry.name))
         .collect()
-}
-
-/// What names the room for the successor of the token that is there.
-pub fn fingerprint(there: Option<&CachedToken>) -> Fingerprint {
-    there.map_or(Fingerprint::OF_NOTHING, CachedToken::fingerprint)
 }
 
 /// `<sha1>.<fingerprint>.new`, and nothing else, is ours.

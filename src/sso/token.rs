@@ -227,12 +227,6 @@ impl CachedToken {
             .map(|renewal| renewal.refresh_token.fingerprint())
     }
 
-    /// What tells it from its successor: the refresh token, or the access token where there is none.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.refresh_fingerprint()
-            .unwrap_or_else(|| self.access_token.fingerprint())
-    }
-
     /// Whether the other is the same sign-in at the same refresh, whatever else was rewritten around it (rule F4).
     pub fn is_same_grant(&self, other: &CachedToken) -> bool {
         // Also where it takes more than these to refresh it.
@@ -412,17 +406,6 @@ mod tests {
     }
 
     #[test]
-    fn every_token_has_a_fingerprint_of_its_own_and_so_has_none() {
-        let of = |text: &str| CachedToken::parse(text).expect("a token").fingerprint();
-        let with = r#"{"accessToken":"a","expiresAt":"2026-11-23T19:12:05Z","refreshToken":"r","clientId":"c","clientSecret":"s"}"#;
-        let without =
-            r#"{"accessToken":"a","expiresAt":"2026-11-23T19:12:05Z","refreshToken":"r"}"#;
-        assert_eq!(of(with), Secret::new("r").fingerprint());
-        assert_eq!(of(without), Secret::new("a").fingerprint());
-        assert_eq!(Fingerprint::OF_NOTHING, Secret::new("").fingerprint());
-    }
-
-    #[test]
     fn what_is_no_token_says_why() {
         for (text, why) in [
             ("", "empty"),
@@ -551,5 +534,6 @@ mod tests {
         );
         assert_eq!(Fingerprint::parse("BA7816BF8F01CFEA"), None);
         assert_eq!(Fingerprint::parse("ba7816"), None);
+        assert_eq!(Fingerprint::OF_NOTHING, Secret::new("").fingerprint());
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::identity_center::{Fault, Granted, IdentityCenter, Options};
+use crate::identity_center::{Consent, Fault, Granted, IdentityCenter, Options, RefreshTokens};
 use crate::world::{
     Ran, START_URL, World, can_mount, center, fingerprint, member_of, names_in, skipped, token_text,
 };
@@ -163,7 +163,7 @@ fn a_left_over_is_adopted_or_removed_as_its_case_demands() {
     case(&fresh, Some("{}"), (false, true));
 }
 
-/// A sign-in names its room after what it replaces: the refresh token, the access token of one that has none, or nothing.
+/// A sign-in names its room after what it replaces: the access token, or nothing.
 #[test]
 fn a_sign_in_that_died_with_its_token_on_the_disk_is_finished_by_the_next_run() {
     let center = center();
@@ -175,7 +175,7 @@ fn a_sign_in_that_died_with_its_token_on_the_disk_is_finished_by_the_next_run() 
     for (there, replaced) in [
         (
             Some(token_text(&granted, 3600)),
-            granted.refresh_token.as_str(),
+            granted.access_token.as_str(),
         ),
         (Some(unrenewable(&granted)), &granted.access_token),
         (None, ""),
@@ -222,6 +222,30 @@ fn an_old_left_over_does_not_replace_what_another_tool_renewed_since() {
     fs::write(&room, &fresh).expect("written");
     world.run(&["refresh"]).exits(0);
     assert_eq!((world.token_text("work"), room.exists()), (fresh, false));
+}
+
+/// Also where the service gives the same refresh token again, which alone would not tell that somebody has been at it.
+#[test]
+fn a_sign_in_that_died_does_not_replace_what_another_tool_renewed_since() {
+    let center = IdentityCenter::start(Options {
+        consent: Consent::Allow,
+        refresh_tokens: RefreshTokens::Keep,
+        ..Options::default()
+    });
+    let (mut world, granted) = world_with(&center, 5);
+    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    world.die_at("rename", &["login"]);
+    let left_over = || {
+        let mut names = world.cache_names();
+        names.retain(|name| name.ends_with(".new"));
+        names
+    };
+    assert_eq!(left_over().len(), 1);
+    let renewed = token_text(&granted, 3600).replace(&granted.access_token, "renewed");
+    world.write_token("work", &renewed);
+    world.run(&["refresh"]).exits(0);
+    assert_eq!(world.token_text("work"), renewed);
+    assert_eq!(left_over(), Vec::<String>::new());
 }
 
 #[test]
