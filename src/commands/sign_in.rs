@@ -159,6 +159,10 @@ impl<'a> Desk<'a> {
     }
 
     fn try_sign_in(&self, session: &SsoSession, person: &mut Person) -> Result<Ended, Error> {
+        // First, because whatever comes into the folder makes a left-over count as old.
+        if let Ok(Some(_held)) = self.store.lock(&session.name, Instant::now()) {
+            self.store.settle_session(&session.name);
+        }
         self.room(session, nobodys()?)?.discard();
         let portal = self.portal(session, &mut person.screen)?;
         let purpose = portal.purpose(session, person.way.by_device_code);

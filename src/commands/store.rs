@@ -61,6 +61,8 @@ pub struct LeftOver {
     key: String,
     /// The token in whose place it was to go: what a refresh spends, or the access token that a sign-in found.
     replaces: Fingerprint,
+    /// Nothing has come into its folder or gone from there since it was written.
+    is_latest: bool,
 }
 
 impl Store {
@@ -218,10 +220,12 @@ impl Store {
         let replaces = Some(left_over.replaces);
         let has_its_place = match &there {
             Some(token) => {
-                let access_token = Some(token.access_token.fingerprint());
-                access_token == replaces || token.refresh_fingerprint() == replaces
+                token.refresh_fingerprint() == replaces
+                    || token.access_token.fingerprint() == left_over.replaces
             }
-            None => replaces == Some(Fingerprint::OF_NOTHING),
+            // That there is nothing again says nothing: somebody may have signed in since, and out with a tool that
+            // takes only the token file away.
+            None => left_over.replaces == Fingerprint::OF_NOTHING && left_over.is_latest,
         };
         if !has_its_place {
             return self.remove(left_over);
@@ -345,8 +349,10 @@ fn left_over(folder: &Path, name: &str) -> Option<LeftOver> {
     let (key, replaced) = name.strip_suffix(".new")?.split_once('.')?;
     let is_key = key.len() == 40 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let replaces = Fingerprint::parse(replaced)?;
+    let path = folder.join(name);
     is_key.then(|| LeftOver {
-        path: folder.join(name),
+        is_latest: files::is_latest(&path),
+        path,
         key: key.to_string(),
         replaces,
     })

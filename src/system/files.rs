@@ -428,6 +428,15 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether nothing has come into the folder of a file or gone from there since the file was written.
+pub fn is_latest(path: &Path) -> bool {
+    let changed = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.mtime(), found.mtime_nsec()))
+    };
+    path.parent().and_then(changed) <= changed(path)
+}
+
 /// Where a path leads in the end: renaming over a symbolic link would replace the link and not the file. A link to a
 /// file that does not exist leads to where that file would be.
 pub fn resolve(path: &Path) -> PathBuf {
@@ -646,6 +655,24 @@ mod tests {
         );
         remove(&link).expect("removed");
         remove(&link).expect("nothing to remove is fine");
+    }
+
+    #[test]
+    fn a_file_is_the_latest_of_its_folder_until_one_comes_or_goes() {
+        let folder = Folder::new();
+        let (path, other) = (folder.0.join("file"), folder.0.join("other"));
+        assert!(!is_latest(&path));
+        fs::write(&other, "1").expect("written");
+        fs::write(&path, "1").expect("written");
+        assert!(is_latest(&path));
+        std::thread::sleep(Duration::from_millis(20)); // file times may be as coarse as that
+        fs::write(&other, "2").expect("written");
+        assert!(
+            is_latest(&path),
+            "what is written in place comes from nowhere"
+        );
+        fs::remove_file(&other).expect("removed");
+        assert!(!is_latest(&path));
     }
 
     #[test]

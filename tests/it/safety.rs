@@ -248,6 +248,45 @@ fn a_sign_in_that_died_does_not_replace_what_another_tool_renewed_since() {
     assert_eq!(left_over(), Vec::<String>::new());
 }
 
+/// Not every tool that signs out takes along what has no `.json` at its end.
+#[test]
+fn a_sign_in_that_died_does_not_undo_a_sign_out() {
+    let center = IdentityCenter::start(Options {
+        consent: Consent::Allow,
+        ..Options::default()
+    });
+    let mut world = World::with(&center);
+    world.sessions(&["work"]);
+    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    world.die_at("rename", &["login"]);
+    world.sign_in(&center, "work", 50);
+    std::thread::sleep(Duration::from_millis(20)); // file times may be as coarse as that
+    fs::remove_file(world.token_path("work")).expect("removed");
+    world.run(&["refresh"]).exits(0).says("- work  signed out");
+    assert!(
+        !world
+            .cache_names()
+            .iter()
+            .any(|name| name.ends_with(".new"))
+    );
+}
+
+#[test]
+fn a_sign_in_that_died_is_finished_by_the_next_one_even_where_that_fails() {
+    let center = IdentityCenter::start(Options {
+        consent: Consent::Allow,
+        ..Options::default()
+    });
+    let mut world = World::with(&center);
+    world.sessions(&["work"]);
+    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    world.die_at("rename", &["login"]);
+    world.browser("false");
+    world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");
+    world.run(&["login"]).exits(3);
+    assert!(center.is_live_refresh_token(&world.token("work", "refreshToken")));
+}
+
 #[test]
 fn what_was_adopted_is_no_sign_in_of_another_tool() {
     let center = center();
