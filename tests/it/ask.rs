@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, Fault, IdentityCenter, Options};
-use crate::world::{World, center, in_seconds, member_of, now, token_text};
+use crate::world::{World, center, consenting, in_seconds, member_of, now, token_text};
 
 const AT_THE_DESK: &str =
     "Type=wayland\nRemote=no\nActive=yes\nLockedHint=no\nIdleHint=no\nIdleSinceHint=0";
@@ -130,16 +130,9 @@ fn ended(center: &IdentityCenter) -> World {
     world
 }
 
-fn consenting() -> IdentityCenter {
-    IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    })
-}
-
 #[test]
 fn whoever_is_there_gets_one_notification_and_the_browser() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.set("DISPLAY", ":7");
     world.job(3);
@@ -165,7 +158,7 @@ fn whoever_is_there_gets_one_notification_and_the_browser() {
 
 #[test]
 fn an_unanswered_request_pauses_for_longer_each_time() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     fs::write(world.home.join("stubborn"), "").expect("written");
     world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");
@@ -196,7 +189,7 @@ fn an_unanswered_request_pauses_for_longer_each_time() {
 
 #[test]
 fn a_request_of_two_pages_is_one_request_and_an_unanswered_one_is_logged_once() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     // After the refusal the person comes, and the service has forgotten the registration; at the second page they leave.
     center.fault_next(1, Fault::error("invalid_grant"));
@@ -218,7 +211,7 @@ fn a_request_of_two_pages_is_one_request_and_an_unanswered_one_is_logged_once() 
 
 #[test]
 fn a_token_that_works_ends_the_pauses_whoever_brought_it() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     fs::write(world.home.join("stubborn"), "").expect("written");
     world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");
@@ -234,7 +227,7 @@ fn a_token_that_works_ends_the_pauses_whoever_brought_it() {
 
 #[test]
 fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     for absent in [
         LOCKED.to_string(),
@@ -278,7 +271,7 @@ fn nobody_is_asked_who_is_not_there_and_that_starts_no_pause() {
 
 #[test]
 fn a_mac_tells_by_its_registry_whom_to_ask() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.mac();
     let console = world.home.join("console");
@@ -315,7 +308,7 @@ fn a_mac_tells_by_its_registry_whom_to_ask() {
 
 #[test]
 fn the_morning_after_somebody_is_asked_once() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     let endpoint = center.endpoint();
     world.person(LOCKED);
@@ -345,7 +338,7 @@ fn the_morning_after_somebody_is_asked_once() {
 
 #[test]
 fn a_network_that_goes_down_in_between_counts_as_no_request() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let world = ended(&center);
     world.person(LOCKED);
     world.job(3);
@@ -361,7 +354,7 @@ fn a_network_that_goes_down_in_between_counts_as_no_request() {
 
 #[test]
 fn a_request_that_cannot_be_written_down_is_not_made() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let world = ended(&center);
     world.person(LOCKED);
     world.job(3);
@@ -377,7 +370,7 @@ fn a_request_that_cannot_be_written_down_is_not_made() {
 
 #[test]
 fn modes_decide_how_far_it_goes() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.set("AWS_SSO_REFRESH_LOGIN", "off");
     world.job(3);
@@ -409,7 +402,7 @@ fn modes_decide_how_far_it_goes() {
 
 #[test]
 fn nobody_is_asked_for_what_nobody_uses() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = World::with(&center);
     world.sessions(&["out", "old", "shared"]);
     world.desktop();
@@ -423,7 +416,7 @@ fn nobody_is_asked_for_what_nobody_uses() {
 
 #[test]
 fn a_sign_in_by_another_tool_ends_the_asking() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let world = ended(&center);
     fs::write(world.home.join("stubborn"), "").expect("written");
     world.run(&["refresh", "--scheduled"]).exits(3);
@@ -457,7 +450,7 @@ fn a_sign_in_by_another_tool_ends_the_asking() {
 
 #[test]
 fn signing_out_ends_the_asking_as_well() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let world = ended(&center);
     fs::write(world.home.join("stubborn"), "").expect("written");
     world.run(&["refresh", "--scheduled"]).exits(3);
@@ -470,7 +463,7 @@ fn signing_out_ends_the_asking_as_well() {
 
 #[test]
 fn ended_sessions_are_asked_for_one_after_the_other() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = World::with(&center);
     world.sessions(&["one", "two"]);
     world.desktop();
@@ -523,7 +516,7 @@ fn ended_sessions_are_asked_for_one_after_the_other() {
 
 #[test]
 fn outside_of_systemd_the_asker_is_a_process_of_its_own() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.unset("INVOCATION_ID");
     world.job(3);
@@ -534,7 +527,7 @@ fn outside_of_systemd_the_asker_is_a_process_of_its_own() {
 /// Whatever a service of systemd leaves behind is ended with it: an asker would start, vanish, and nobody would know.
 #[test]
 fn an_asker_that_systemd_does_not_start_is_missed() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.set("AWS_SSO_REFRESH_PATIENCE_MS", "500");
     for (systemd_run, why) in [
@@ -595,7 +588,7 @@ fn the_end_is_told_once_half_an_hour_ahead() {
 
 #[test]
 fn a_service_that_keeps_refusing_is_told_of_once() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = World::with(&center);
     world.sessions(&["work"]);
     world.desktop();
@@ -625,7 +618,7 @@ fn a_service_that_keeps_refusing_is_told_of_once() {
 
 #[test]
 fn notifications_that_cannot_be_shown_stop_nothing() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let world = ended(&center);
     world.program("notify-send", "echo 'no daemon' >&2; exit 1");
     world.job(3);
@@ -635,7 +628,7 @@ fn notifications_that_cannot_be_shown_stop_nothing() {
 
 #[test]
 fn notifications_that_nobody_takes_hold_up_nobody_for_long() {
-    let center = consenting();
+    let center = consenting(Consent::Allow);
     let mut world = ended(&center);
     world.set("AWS_SSO_REFRESH_PATIENCE_MS", "500");
     world.program("notify-send", "exec sleep 60");

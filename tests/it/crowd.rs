@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::identity_center::{Consent, IdentityCenter, Options, RefreshTokens};
 use crate::torture::{each, rounds, tally};
-use crate::world::{Ran, World};
+use crate::world::{Ran, World, consenting};
 
 const COPIES: u64 = 20;
 
@@ -113,10 +113,7 @@ fn twenty_copies_lose_nothing_whatever_the_service_gives() {
 
 #[test]
 fn logins_and_logouts_among_refreshes_leave_a_good_token_or_none() {
-    let center = IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    });
+    let center = consenting(Consent::Allow);
     let world = World::with(&center);
     world.sessions(&["work"]);
     let rounds = rounds(3, 100);

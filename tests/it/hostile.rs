@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use crate::identity_center::{Consent, Fault, IdentityCenter, Options, Proxy, ProxyOptions};
 use crate::torture::{each, tally, torture};
-use crate::world::{REGION, Ran, START_URL, World, center, member_of, skipped, token_text};
+use crate::world::{
+    REGION, Ran, START_URL, World, center, consenting, member_of, skipped, token_text,
+};
 
 /// Nothing here is to take longer, on a busy machine and with all retries.
 const SOON: Duration = Duration::from_secs(30);
@@ -418,10 +420,7 @@ fn whatever_a_variable_holds_no_run_crashes_and_no_password_is_shown() {
     let one_of = torture().map_or(23, |_| 1);
     let cases: Vec<_> = cases.into_iter().step_by(one_of).collect();
     let done = each(&cases, 6, |(variable, value, command)| {
-        let center = IdentityCenter::start(Options {
-            consent: Consent::Allow,
-            ..Options::default()
-        });
+        let center = consenting(Consent::Allow);
         let mut world = World::with(&center);
         // Where a variable leads to no service of the test's, it is to be nobody's.
         world.config(&format!(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, IdentityCenter, Options, RefreshTokens};
 use crate::torture::{each, rounds, tally};
-use crate::world::{World, member_of};
+use crate::world::{World, consenting, member_of};
 
 /// Kills runs at moments that are spread evenly over the time they take.
 struct Killer {
@@ -98,13 +98,8 @@ struct Victim {
 /// Kills one kind of run again and again where refresh tokens are good once. Says how many were killed while they ran,
 /// and with how many of them a token went that had not reached the disk.
 fn kill_all(victim: &Victim) -> Result<(u32, u32), String> {
-    let center = IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    });
-    let mut world = World::with(&center);
-    world.sessions(&["work"]);
-    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    let center = consenting(Consent::Allow);
+    let world = World::with_browser(&center);
     let is_login = victim.arguments[0] == "login";
     // What a login replaces is not due, and so the run after it has no reason to ask the server.
     let minutes = if is_login { 50 } else { 5 };

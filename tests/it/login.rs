@@ -11,15 +11,9 @@ use crate::identity_center::{
     Consent, Fault, IdentityCenter, Options, Proxy, ProxyOptions, RefreshTokens,
 };
 use crate::world::{
-    REGION, Ran, START_URL, World, center, fingerprint, in_terminal, is_installed, member_of,
+    REGION, Ran, START_URL, World, center, consenting, fingerprint, in_terminal, is_installed,
+    member_of,
 };
-
-fn consenting(consent: Consent) -> IdentityCenter {
-    IdentityCenter::start(Options {
-        consent,
-        ..Options::default()
-    })
-}
 
 /// A home whose browser is a script with these lines; `$1` is the address, and what it visits is kept in `page`.
 fn world_with_browser(center: &IdentityCenter, lines: &str) -> World {

@@ -209,9 +209,7 @@ fn what_an_interrupted_run_was_granted_ends_too() {
             shared_sessions: true,
             ..Options::default()
         });
-        let mut world = World::with(&center);
-        world.sessions(&["work"]);
-        world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+        let mut world = World::with_browser(&center);
         if is_signed_in {
             world.sign_in(&center, "work", -30);
         }

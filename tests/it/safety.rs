@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, Fault, Granted, IdentityCenter, Options, RefreshTokens};
 use crate::world::{
-    Ran, START_URL, World, can_mount, center, fingerprint, member_of, names_in, skipped, token_text,
+    Ran, START_URL, World, can_mount, center, consenting, fingerprint, member_of, names_in,
+    skipped, token_text,
 };
 
 fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
@@ -251,13 +252,8 @@ fn a_sign_in_that_died_does_not_replace_what_another_tool_renewed_since() {
 /// Not every tool that signs out takes along what has no `.json` at its end.
 #[test]
 fn a_sign_in_that_died_does_not_undo_a_sign_out() {
-    let center = IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    });
-    let mut world = World::with(&center);
-    world.sessions(&["work"]);
-    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    let center = consenting(Consent::Allow);
+    let mut world = World::with_browser(&center);
     world.die_at("rename", &["login"]);
     world.sign_in(&center, "work", 50);
     std::thread::sleep(Duration::from_millis(20)); // file times may be as coarse as that
@@ -273,13 +269,8 @@ fn a_sign_in_that_died_does_not_undo_a_sign_out() {
 
 #[test]
 fn a_sign_in_that_died_is_finished_by_the_next_one_even_where_that_fails() {
-    let center = IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    });
-    let mut world = World::with(&center);
-    world.sessions(&["work"]);
-    world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+    let center = consenting(Consent::Allow);
+    let mut world = World::with_browser(&center);
     world.die_at("rename", &["login"]);
     world.browser("false");
     world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "1");

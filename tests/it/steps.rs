@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 
-use crate::identity_center::{Consent, Fault, IdentityCenter, Options};
+use crate::identity_center::{Consent, Fault, IdentityCenter};
 use crate::torture::{each, tally, torture};
-use crate::world::{Ran, World, can_mount, member_of, names_in};
+use crate::world::{Ran, World, can_mount, consenting, member_of, names_in};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Job {
@@ -105,13 +105,8 @@ struct Stage {
 
 impl Scene {
     fn set(self) -> Stage {
-        let center = IdentityCenter::start(Options {
-            consent: Consent::Allow,
-            ..Options::default()
-        });
-        let mut world = World::with(&center);
-        world.sessions(&["work"]);
-        world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+        let center = consenting(Consent::Allow);
+        let mut world = World::with_browser(&center);
         // A callback that was lost is not waited for much longer.
         world.set("AWS_SSO_REFRESH_PERSON_SECONDS", "4");
         let old = self

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, IdentityCenter, Options};
 use crate::install::{copy, own};
-use crate::world::{World, center, skipped};
+use crate::world::{World, center, consenting, skipped};
 
 /// A shell beside the manager, fed line by line.
 struct Session {
@@ -276,10 +276,7 @@ fn the_asker_outlives_the_job_and_its_browser_the_asker() {
     let Some(mut session) = Session::start(test, r#"q"uo\te $x %%"#) else {
         return;
     };
-    let center = IdentityCenter::start(Options {
-        consent: Consent::Allow,
-        ..Options::default()
-    });
+    let center = consenting(Consent::Allow);
     let (mut world, variables) = session.sign_in(&center);
     world.desktop();
     world.browser("echo \"$1\" >> visited; echo $$ > browser.pid; exec sleep 1000");

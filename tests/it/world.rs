@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use tinyjson::JsonValue;
 
-use crate::identity_center::{Granted, IdentityCenter, Options, SignIn};
+use crate::identity_center::{Consent, Granted, IdentityCenter, Options, SignIn};
 
 pub const START_URL: &str = "https://d-1234567890.awsapps.com/start";
 pub const REGION: &str = "eu-west-1";
@@ -71,6 +71,14 @@ impl World {
 
     pub fn unset(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);
+    }
+
+    /// One session, `work`, and a browser that goes where it is sent and keeps nothing.
+    pub fn with_browser(center: &IdentityCenter) -> World {
+        let mut world = World::with(center);
+        world.sessions(&["work"]);
+        world.browser("curl -sSL --cacert ca.pem -o /dev/null \"$1\"");
+        world
     }
 
     /// From now on another folder is the home; gives the one that was.
@@ -610,6 +618,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A running Identity Center with its usual options.
+/// Where the person who comes to its page does this.
+pub fn consenting(consent: Consent) -> IdentityCenter {
+    IdentityCenter::start(Options {
+        consent,
+        ..Options::default()
+    })
+}
+
 pub fn center() -> IdentityCenter {
     IdentityCenter::start(Options::default())
 }
