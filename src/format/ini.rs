@@ -258,8 +258,12 @@ pub fn split_shell(text: &str) -> Option<Vec<String>> {
 /// Python's `str.strip`.
 pub fn strip(text: &str) -> &str {
     let is_plain = |b: Option<&u8>| b.is_none_or(|b| matches!(b, b'!'..=b'~'));
-    match text.as_bytes() {
-        bytes if is_plain(bytes.first()) && is_plain(bytes.last()) => text,
+    // A blank before and a blank behind is what there mostly is.
+    let bytes = text.as_bytes();
+    let start = usize::from(bytes.first() == Some(&b' '));
+    let end = bytes.len() - usize::from(bytes.len() > 1 && bytes.last() == Some(&b' '));
+    match bytes.get(start..end) {
+        Some(inner) if is_plain(inner.first()) && is_plain(inner.last()) => &text[start..end],
         _ => text.trim_matches(is_space),
     }
 }

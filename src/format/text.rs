@@ -54,9 +54,7 @@ pub fn width(text: &str) -> usize {
 
 /// `text` and as many blanks as make it `cells` wide.
 pub fn pad(text: &str, cells: usize) -> String {
-    let mut padded = text.to_string();
-    padded.extend(std::iter::repeat_n(' ', cells.saturating_sub(width(text))));
-    padded
+    text.to_string() + &" ".repeat(cells.saturating_sub(width(text)))
 }
 
 /// Beside a name a text has at least so many cells; where it would have fewer, it stands below.
@@ -144,7 +142,7 @@ pub fn prose(text: &str, columns: usize) -> String {
 
 fn begin_line(page: &mut String, indent: usize) {
     page.push('\n');
-    page.push_str(&pad("", indent));
+    page.push_str(&" ".repeat(indent));
 }
 
 /// `text` as one word of a log line: quoted where a blank, a quote or an equals sign would make it look like two.

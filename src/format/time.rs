@@ -132,7 +132,7 @@ pub fn span(seconds: i64) -> String {
     let Some(first) = units.iter().position(|(count, _)| *count > 0) else {
         return seconds.to_string() + "s";
     };
-    let mut text = String::new();
+    let mut text = String::with_capacity(32); // also for what the caller adds
     for (count, unit) in units[first..]
         .iter()
         .take(2)

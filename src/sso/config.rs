@@ -272,6 +272,16 @@ impl<'a> Sections<'a> {
 }
 
 fn two_words(header: &str) -> Option<(String, String)> {
+    // Nearly every header is two words with nothing to take off.
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if let Some((first, second)) = header.split_once(' ')
+        && is_word(first)
+        && is_word(second)
+    {
+        return Some((first.to_string(), second.to_string()));
+    }
     let [first, second]: [String; 2] = ini::split_shell(header)?.try_into().ok()?;
     Some((first, second))
 }
