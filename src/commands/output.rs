@@ -1,5 +1,6 @@
 //! What commands show: marks, colour where it is wanted, and a standard output that may be closed early.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
@@ -44,7 +45,7 @@ impl Paint {
         self
     }
 
-    pub fn mark(self, mark: Mark) -> String {
+    pub fn mark(self, mark: Mark) -> Cow<'static, str> {
         let (sign, colour) = match (mark, self.is_unicode) {
             (Mark::Good, true) => ("✓", "32"),
             (Mark::Good, false) => ("ok", "32"),
@@ -87,19 +88,19 @@ impl Paint {
         if self.is_unicode { 4 } else { 5 }
     }
 
-    pub fn bold(self, text: &str) -> String {
+    pub fn bold(self, text: &str) -> Cow<'_, str> {
         self.colour(text, "1")
     }
 
-    pub fn dim(self, text: &str) -> String {
+    pub fn dim(self, text: &str) -> Cow<'_, str> {
         self.colour(text, "2")
     }
 
-    fn colour(self, text: &str, code: &str) -> String {
+    fn colour<'a>(self, text: &'a str, code: &str) -> Cow<'a, str> {
         if self.is_coloured {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+            format!("\u{1b}[{code}m{text}\u{1b}[0m").into()
         } else {
-            text.to_string()
+            text.into()
         }
     }
 }

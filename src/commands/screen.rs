@@ -75,7 +75,7 @@ impl Screen {
             true => format!(
                 "┌{line}┐\n       │{blank}│\n       │    {shown}    │\n       │{blank}│\n       └{line}┘"
             ),
-            false => shown,
+            false => shown.into_owned(),
         };
         let mut text = format!(
             "{}  1. Open this address in a browser, on any computer or phone:\n\n       {}\n\n  \

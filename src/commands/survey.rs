@@ -299,11 +299,11 @@ fn token_warnings(session: &SsoSession, stored: &Stored) -> Vec<String> {
     let Stored::Token { token } = stored else {
         return Vec::new();
     };
-    let name = clean(&session.name);
+    let name = || clean(&session.name);
     let mut warnings: Vec<String> = token
         .oddities
         .iter()
-        .map(|oddity| format!("the token of {name}: {oddity}"))
+        .map(|oddity| format!("the token of {}: {oddity}", name()))
         .collect();
     if let Some(region) = token
         .region
@@ -312,7 +312,8 @@ fn token_warnings(session: &SsoSession, stored: &Stored) -> Vec<String> {
     {
         let (region, configured) = (clean(region), session.region.as_str());
         warnings.push(format!(
-            "the token of {name} is of region {region}; {configured} from the config is used"
+            "the token of {} is of region {region}; {configured} from the config is used",
+            name()
         ));
     }
     warnings

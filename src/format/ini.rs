@@ -182,7 +182,7 @@ pub fn parse<'t>(text: &'t Text<'_>) -> Ini<'t> {
     for (index, line) in text.text.split('\n').enumerate() {
         parser.line(index + 1, line);
     }
-    parser.finish()
+    parser.ini
 }
 
 /// A name that is compared from its end: names of one file begin alike, and mostly differ in their last letters.
@@ -285,6 +285,8 @@ struct Parser<'t> {
     open: Open,
     /// Characters before the line that a continuation has to be deeper than.
     indent: usize,
+    /// Empty lines since the last line of the open key. They are part of its value if that goes on.
+    empty_lines: usize,
     section_by_header: BTreeMap<ByEnd<&'t str>, usize>,
     /// The section holds a key that is more likely the header of another one.
     doubtful: bool,
@@ -317,10 +319,7 @@ impl<'t> Parser<'t> {
     fn line(&mut self, number: usize, line: &'t str) {
         let text = strip(line);
         if text.is_empty() {
-            // An empty line inside a value stays; at its end `finish` drops it.
-            if let Some(entry) = self.open_entry() {
-                entry.value.to_mut().push('\n');
-            }
+            self.empty_lines += 1;
             return;
         }
         if matches!(text.as_bytes()[0], b'#' | b';') {
@@ -332,6 +331,7 @@ impl<'t> Parser<'t> {
             return;
         }
         self.indent = indent;
+        self.empty_lines = 0;
         if let Some(header) = header(text) {
             self.header(number, header);
         } else if let Some(at) = text.bytes().position(|b| matches!(b, b'=' | b':')) {
@@ -351,6 +351,7 @@ impl<'t> Parser<'t> {
     }
 
     fn continuation(&mut self, number: usize, text: &str) {
+        let line_breaks = "\n".repeat(1 + std::mem::take(&mut self.empty_lines));
         let Some(entry) = self.open_entry() else {
             if !matches!(self.place, Place::Unreadable) {
                 let why = "indented below an ignored line, so ignored too";
@@ -360,7 +361,7 @@ impl<'t> Parser<'t> {
         };
         let nested = entry.value.is_empty() || entry.is_nested();
         let value = entry.value.to_mut();
-        value.push('\n');
+        value.push_str(&line_breaks);
         value.push_str(text);
         if let Some(header) = header(text) {
             self.warn(
@@ -495,18 +496,6 @@ impl<'t> Parser<'t> {
             fix,
             refused_by_python: false,
         });
-    }
-
-    fn finish(mut self) -> Ini<'t> {
-        let sections = self.ini.sections.iter_mut();
-        let entries = sections.flat_map(|section| section.entries.list.iter_mut());
-        for entry in entries.chain(self.ini.defaults.list.iter_mut()) {
-            // Only what was continued can end with a blank.
-            if let Cow::Owned(value) = &mut entry.value {
-                value.truncate(value.trim_end_matches(is_space).len());
-            }
-        }
-        self.ini
     }
 }
 

@@ -1,11 +1,18 @@
 //! Text from files and servers, made harmless for a terminal or a log, measured and laid out as a terminal shows it.
 
+use std::borrow::Cow;
+use std::iter::repeat_n;
+
 use unicode_width::UnicodeWidthChar;
 
 /// `text` with everything that could steer a terminal, break a line or reverse the reading order replaced by `�`.
 pub fn clean(text: &str) -> String {
+    cleaned(text).into_owned()
+}
+
+fn cleaned(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
-        return text.to_string();
+        return text.into();
     }
     text.chars()
         .map(|c| {
@@ -52,11 +59,6 @@ pub fn width(text: &str) -> usize {
     clean(text).chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// `text` and as many blanks as make it `cells` wide.
-pub fn pad(text: &str, cells: usize) -> String {
-    text.to_string() + &" ".repeat(cells.saturating_sub(width(text)))
-}
-
 /// Beside a name a text has at least so many cells; where it would have fewer, it stands below.
 const BESIDE: usize = 24;
 
@@ -83,13 +85,12 @@ pub fn entry(
     column: usize,
     columns: usize,
 ) {
-    let name = clean(name);
+    let name = cleaned(name);
     let indent = before + column + 2;
-    if width(&name) <= column {
-        page.push_str(&pad(&name, column + 2));
-    } else {
-        page.push_str(&name);
-        begin_line(page, indent);
+    page.push_str(&name);
+    match column.checked_sub(width(&name)) {
+        Some(left) => page.extend(repeat_n(' ', left + 2)),
+        None => begin_line(page, indent),
     }
     wrap(page, told, indent, indent, columns);
 }
@@ -142,7 +143,7 @@ pub fn prose(text: &str, columns: usize) -> String {
 
 fn begin_line(page: &mut String, indent: usize) {
     page.push('\n');
-    page.push_str(&" ".repeat(indent));
+    page.extend(repeat_n(' ', indent));
 }
 
 /// `text` as one word of a log line: quoted where a blank, a quote or an equals sign would make it look like two.
@@ -218,10 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn padding_counts_cells_and_not_characters() {
-        assert_eq!(pad("日本", 6), "日本  ");
-        assert_eq!(pad("e\u{301}", 2), "e\u{301} ");
-        assert_eq!(pad("long", 2), "long");
+    fn cells_are_counted_and_not_characters() {
+        assert_eq!((width("日本"), width("e\u{301}"), width("long")), (4, 1, 4));
     }
 
     #[track_caller]

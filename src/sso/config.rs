@@ -204,9 +204,9 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     /// Returns the section that `section` replaces.
-    fn insert(&mut self, name: String, section: &'a Section<'a>) -> Option<&'a Section<'a>> {
+    fn insert(&mut self, name: Cow<'a, str>, section: &'a Section<'a>) -> Option<&'a Section<'a>> {
         let place = self.by_name.len();
-        match self.by_name.entry(ByEnd(name.into())) {
+        match self.by_name.entry(ByEnd(name)) {
             Slot::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().1, section)),
             Slot::Vacant(slot) => {
                 slot.insert((place, section));
@@ -243,7 +243,7 @@ impl<'a> Sections<'a> {
             } else if header.starts_with("services") {
                 (&mut sections.services, two_words(header))
             } else if header == "default" {
-                let words = (String::new(), header.to_string());
+                let words = ("".into(), header.into());
                 (&mut sections.profiles, Some(words))
             } else {
                 if looks_like_a_session(header) {
@@ -271,7 +271,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-fn two_words(header: &str) -> Option<(String, String)> {
+fn two_words(header: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     // Nearly every header is two words with nothing to take off.
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -280,14 +280,17 @@ fn two_words(header: &str) -> Option<(String, String)> {
         && is_word(first)
         && is_word(second)
     {
-        return Some((first.to_string(), second.to_string()));
+        return Some((first.into(), second.into()));
     }
     let [first, second]: [String; 2] = ini::split_shell(header)?.try_into().ok()?;
-    Some((first, second))
+    Some((first.into(), second.into()))
 }
 
 /// [`two_words`], with a warning for every name that some tool cannot address.
-fn session_words(section: &Section<'_>, warnings: &mut Vec<Warning>) -> Option<(String, String)> {
+fn session_words<'a>(
+    section: &Section<'a>,
+    warnings: &mut Vec<Warning>,
+) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
     let Some((keyword, name)) = two_words(section.header) else {
         warnings.push(not_a_session(section));
         return None;
