@@ -269,6 +269,10 @@ mod tests {
         );
         check("https:///path", Err("it names no host"));
         check("https://h%2f/", Err("its host name is not one"));
+        let longest = format!("https://{}/", "h".repeat(253));
+        check(&longest, Ok(&longest));
+        let longer = longest.replace("//", "//h");
+        check(&longer, Err("its host name is not one"));
         check("https://h:0/", Err("its port is not between 1 and 65535"));
         check(
             "https://h:65536/",

@@ -399,6 +399,17 @@ mod tests {
             pid: Some(12),
         };
         assert_eq!(Report::read(output), expected);
+        for (timer, service, is_stale) in [
+            ("yes", "no", true),
+            ("no", "yes", true),
+            ("no", "no", false),
+        ] {
+            let output = format!(
+                "Id=aws-sso-refresh.timer\nNeedDaemonReload={timer}\n\n\
+                 Id=aws-sso-refresh.service\nNeedDaemonReload={service}\n"
+            );
+            assert_eq!(Report::read(&output).is_stale, is_stale, "{output}");
+        }
         let idle = Report::read("Id=aws-sso-refresh.service\nMainPID=0\n");
         assert_eq!(
             (idle, Report::read("")),
