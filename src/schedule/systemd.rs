@@ -388,6 +388,12 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_is_no_step_within_the_hour() {
+        let told = [1, 25, 59, 60].map(calendar);
+        assert_eq!(told, ["*:0/1", "*:0/25", "*:0/59", "*:0"]);
+    }
+
+    #[test]
     fn a_report_is_read_from_properties_in_any_order() {
         let output = "UnitFileState=enabled\nId=aws-sso-refresh.timer\nActiveState=active\nLoadState=loaded\n\
                       NeedDaemonReload=no\n\nMainPID=12\nId=aws-sso-refresh.service\nNeedDaemonReload=yes\n";
