@@ -61,7 +61,7 @@ impl Timestamp {
         if !separators_fit || !matches!(b[10], b'T' | b't' | b' ') {
             return None;
         }
-        let number = |from: usize, to: usize| digits(&date_time[from..to]);
+        let number = |from: usize, to: usize| digits(&b[from..to]);
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
         if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
@@ -147,23 +147,23 @@ pub fn span(seconds: i64) -> String {
     text
 }
 
-fn digits(text: &str) -> Option<i64> {
+fn digits(text: &[u8]) -> Option<i64> {
     let digit = |b: u8| b.is_ascii_digit().then(|| i64::from(b - b'0'));
-    let number = text.bytes().try_fold(0, |n, b| Some(10 * n + digit(b)?));
-    number.filter(|_| !text.is_empty())
+    text.iter().try_fold(0, |n, b| Some(10 * n + digit(*b)?))
 }
 
 /// `+HH:MM`, `-HHMM` or `+HH`, in seconds east of UTC.
 fn offset(zone: &str) -> Option<i64> {
-    let sign = match zone.as_bytes().first()? {
+    let zone = zone.as_bytes();
+    let sign = match zone.first()? {
         b'+' => 1,
         b'-' => -1,
         _ => return None,
     };
     let (hours, minutes) = match zone.len() {
-        3 => (zone.get(1..3)?, "00"),
-        5 => (zone.get(1..3)?, zone.get(3..5)?),
-        6 if zone.as_bytes()[3] == b':' => (zone.get(1..3)?, zone.get(4..6)?),
+        3 => (&zone[1..3], &b"00"[..]),
+        5 => (&zone[1..3], &zone[3..5]),
+        6 if zone[3] == b':' => (&zone[1..3], &zone[4..6]),
         _ => return None,
     };
     let (hours, minutes) = (digits(hours)?, digits(minutes)?);
