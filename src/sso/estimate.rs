@@ -199,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn scripts_know_the_bases_by_these_names() {
+        use Basis::{Configured, Default, Observed, ShortToken, Token};
+        let bases = [Token, ShortToken, Configured, Observed, Default];
+        let named = "tokenExpiry shorterExpiresIn AWS_SSO_SESSION_DURATION lastSession default";
+        assert_eq!(bases.map(Basis::as_str).join(" "), named);
+    }
+
+    #[test]
     fn the_first_basis_that_applies_is_the_answer() {
         let observed = History {
             lifetime: Some(12 * HOUR),

@@ -458,6 +458,14 @@ mod tests {
     }
 
     #[test]
+    fn scripts_know_the_states_by_these_names() {
+        use State::{Dormant, Due, Expired, Fresh, SignInNeeded, SignedOut};
+        let states = [Fresh, Due, Expired, SignInNeeded, Dormant, SignedOut];
+        let named = "fresh due expired signInNeeded dormant signedOut";
+        assert_eq!(states.map(State::as_str).join(" "), named);
+    }
+
+    #[test]
     fn a_pause_lasts_as_long_as_it_says_and_delays_only_what_is_due() {
         let failed = |ago: i64, pause: i64| History {
             last_failure: Some(NOW.plus(-ago)),
@@ -478,13 +486,15 @@ mod tests {
                 until: NOW.plus(30 * MINUTE),
             },
         );
-        check(
-            &token(30 * MINUTE + 30),
-            &failed(0, 60),
-            Decision::BackOff {
-                until: NOW.plus(60),
-            },
-        );
+        for due_in in [30, 60] {
+            check(
+                &token(30 * MINUTE + due_in),
+                &failed(0, 60),
+                Decision::BackOff {
+                    until: NOW.plus(60),
+                },
+            );
+        }
         check(
             &token(MINUTE),
             &failed(0, i64::MAX),
