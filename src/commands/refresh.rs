@@ -13,7 +13,7 @@ use crate::cli::Options;
 use crate::commands::ask::{self, Findings};
 use crate::commands::output::{self, Mark, Paint};
 use crate::commands::spinner::{self, Spinner};
-use crate::commands::store::{Settled, Store, Stored};
+use crate::commands::store::{Settled, Store, Stored, TOKEN_MAX};
 use crate::commands::survey::{self, Known, Sighting, Survey};
 use crate::error::{Error, Exit};
 use crate::format::text::{self, clean};
@@ -525,7 +525,12 @@ fn refresh_one(
     let target = files::resolve(&path);
     let spent = renewal.refresh_token.fingerprint();
     let room_path = run.store.room_path(name, &target, &spent);
-    let room = files::make_room(room_path, target, room_for(token.text().as_bytes()))?;
+    let size = room_for(token.text().as_bytes());
+    if size as u64 > TOKEN_MAX {
+        let why = "its token file could become too large to be read again".to_string();
+        return Ok(Outcome::Failed { why });
+    }
+    let room = files::make_room(room_path, target, size)?;
 
     let granted = match ask(run, &path, &token, renewal, endpoint, attempts) {
         Asked::Granted(grant, asked_at) => (grant, asked_at),

@@ -12,7 +12,7 @@ use crate::system::env::Env;
 use crate::system::files::{self, Durable, Entry, Found, Lock};
 
 /// Far above any token file. Bytes.
-const TOKEN_MAX: u64 = 1024 * 1024;
+pub const TOKEN_MAX: u64 = 1024 * 1024;
 
 /// `sessions.json` has about 300 bytes per session. Bytes.
 const HISTORY_MAX: u64 = 64 * 1024 * 1024;

@@ -374,6 +374,21 @@ fn left_overs_beside_the_real_file_of_a_linked_token_are_settled() {
 }
 
 #[test]
+fn a_token_file_that_could_outgrow_its_limit_is_noticed_before_a_refresh_token_is_spent() {
+    let center = center();
+    let world = World::with(&center);
+    world.sessions(&["work"]);
+    world.sign_in(&center, "work", 5);
+    let padding = format!("{{\"padding\": \"{}\", ", "x".repeat(1_000_000));
+    let text = world.token_text("work").replacen('{', &padding, 1);
+    world.write_token("work", &text);
+    let told = "its token file could become too large to be read again";
+    world.run(&["refresh"]).exits(1).says(told);
+    assert_eq!(center.requests_to("/token").len(), 0);
+    assert_eq!(world.token_text("work"), text);
+}
+
+#[test]
 fn a_full_disk_is_noticed_before_a_refresh_token_is_spent() {
     if !can_mount("a_full_disk_is_noticed_before_a_refresh_token_is_spent") {
         return;
