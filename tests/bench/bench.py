@@ -33,7 +33,7 @@ DUE_SESSIONS = (1, 10, 30, 100)
 DELAYS = (0, 50, 300)  # milliseconds that the server takes
 
 # Rounds: full, quick.
-ROUNDS = {"check": (400, 20), "status": (15, 1), "refresh": (80, 4), "due": (7, 1), "peers": (7, 1), "peer checks": (40, 2)}
+ROUNDS = {"check": (400, 20), "status": (60, 1), "refresh": (80, 4), "due": (7, 1), "peers": (7, 1), "peer checks": (40, 2)}
 
 NOTHING_C, NOTHING_RUST = "a static program that does nothing (C)", "a static program that does nothing (Rust, musl)"
 CHECK, VERSION = "a check of 3 sessions", "`version`"
