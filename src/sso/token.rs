@@ -454,6 +454,19 @@ mod tests {
     }
 
     #[test]
+    fn either_time_without_a_zone_is_told() {
+        for (expires, registration, expected) in
+            [("Z", "Z", 0), ("", "Z", 1), ("Z", "", 1), ("", "", 1)]
+        {
+            let text = format!(
+                r#"{{"accessToken":"a","expiresAt":"2026-11-23T20:04:11{expires}","registrationExpiresAt":"2027-01-01T00:00:00{registration}"}}"#
+            );
+            let token = CachedToken::parse(text.as_bytes()).expect("a token");
+            assert_eq!(token.oddities.len(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn only_the_tokens_and_the_client_make_a_grant_another() {
         let token = |text: &str| CachedToken::parse(text.as_bytes()).expect("a token");
         let one = token(
