@@ -58,7 +58,7 @@ pub struct Known {
     pub token: Option<Outline>,
     /// Kept only where something is to be done about it: most tokens are read, judged and let go of, which leaves
     /// the memory of the last one to the next.
-    pub whole: Option<CachedToken>,
+    pub whole: Option<Box<CachedToken>>,
     pub history: History,
     pub decision: Decision,
     pub state: State,
@@ -180,13 +180,13 @@ pub fn survey(
         warnings.extend(token_warnings(&session, &stored));
         let token = match stored {
             Stored::Absent => None,
-            Stored::Token { token } => Some(*token),
+            Stored::Token { token } => Some(token),
             Stored::Unparsable(why) | Stored::Unusable(why) => {
                 return Sighting::Unreadable { session, why };
             }
         };
         let history = histories.of(&session.name);
-        let mut known = known(now, session, token.as_ref(), history, policy, settings);
+        let mut known = known(now, session, token.as_deref(), history, policy, settings);
         match known.decision {
             Decision::Refresh | Decision::SignIn(_) => known.whole = token,
             _ => spare = token.or_else(|| spare.take()),
