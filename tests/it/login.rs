@@ -11,8 +11,8 @@ use crate::identity_center::{
     Consent, Fault, IdentityCenter, Options, Proxy, ProxyOptions, RefreshTokens,
 };
 use crate::world::{
-    REGION, Ran, START_URL, World, center, consenting, fingerprint, in_terminal, is_installed,
-    member_of,
+    REGION, Ran, START_URL, World, can_interrupt, center, consenting, fingerprint, in_terminal,
+    is_installed, member_of,
 };
 
 /// A home whose browser is a script with these lines; `$1` is the address, and what it visits is kept in `page`.
@@ -469,6 +469,9 @@ fn a_callback_that_never_comes_ends_the_waiting() {
 
 #[test]
 fn without_a_browser_the_address_is_printed() {
+    if !can_interrupt("without_a_browser_the_address_is_printed") {
+        return;
+    }
     let center = consenting(Consent::Allow);
     let world = world_with_browser(&center, KEEP);
     let login = world.start(&["login", "work", "--no-browser"]);

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::identity_center::Fault;
 use crate::status::world_of_states;
-use crate::world::{World, center, in_terminal, is_installed};
+use crate::world::{World, can_interrupt, center, in_terminal, is_installed};
 
 /// A program in a terminal of its own.
 pub struct Terminal {
@@ -212,6 +212,9 @@ fn another_locale_than_utf_8_is_shown_ascii() {
 
 #[test]
 fn a_code_is_shown_to_any_terminal() {
+    if !can_interrupt("a_code_is_shown_to_any_terminal") {
+        return;
+    }
     let center = center();
     for (locale, columns, shown) in [
         ("C", 80, "  | Waiting for you, 9:59 left, Ctrl-C cancels"),

@@ -526,6 +526,19 @@ pub fn is_installed(tool: &str, test: &str) -> bool {
     found.status.success()
 }
 
+/// Whether Ctrl-C reaches what is started here: whoever runs tests behind `nohup` or `&` may have switched it off, and
+/// every child inherits that.
+pub fn can_interrupt(test: &str) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let is_ignored = ignored.is_some_and(|mask| mask & 0b10 != 0); // SIGINT is 2
+    if is_ignored {
+        skipped(&format!("{test}: SIGINT is ignored by whatever runs this"));
+    }
+    !is_ignored
+}
+
 /// Whether there is GNU's `time`.
 pub fn can_measure() -> bool {
     let tried = Command::new("/usr/bin/time")
