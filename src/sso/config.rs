@@ -124,8 +124,11 @@ pub fn read(bytes: &[u8], active_profile: &str) -> Config {
     let mut warnings = Vec::new();
     let sections = Sections::classify(&ini, &mut warnings);
     let sessions = sections.sessions.in_order().into_iter();
+    let mut usable_url = None;
     let sessions = sessions
-        .map(|(name, section)| configured_session(&ini, name, section, &mut warnings))
+        .map(|(name, section)| {
+            configured_session(&ini, name, section, &mut usable_url, &mut warnings)
+        })
         .collect();
     let profiles = sections.profiles.in_order().into_iter();
     let legacy_profiles = profiles
@@ -338,10 +341,12 @@ fn not_a_session(section: &Section<'_>) -> Warning {
     )
 }
 
-fn configured_session(
-    ini: &Ini<'_>,
+/// `usable_url`: the last start URL that was found usable. The sessions of a company have the same one, mostly.
+fn configured_session<'i>(
+    ini: &'i Ini<'_>,
     name: &str,
-    section: &Section<'_>,
+    section: &'i Section<'_>,
+    usable_url: &mut Option<&'i str>,
     warnings: &mut Vec<Warning>,
 ) -> ConfiguredSession {
     for entry in section.entries.iter() {
@@ -354,7 +359,15 @@ fn configured_session(
         warnings.push(warning(entry.line, why.to_string(), OWN_LINE));
     }
     let name = name.to_string();
-    let start_url = required(section, "sso_start_url", get("sso_start_url"), start_url);
+    let url = get("sso_start_url");
+    let start_url = match url.map(|entry| &*entry.value) {
+        Some(url) if Some(url) == *usable_url => Ok(url.to_string()),
+        found => {
+            let checked = required(section, "sso_start_url", url, start_url);
+            *usable_url = found.filter(|_| checked.is_ok());
+            checked
+        }
+    };
     let region = required(section, "sso_region", get("sso_region"), region);
     let misconfigured = |name, start_url, region, mistake| {
         Err(Misconfigured {
