@@ -220,7 +220,8 @@ pub fn warn_of(env: &Env, settings: &Settings, warn: &mut dyn FnMut(&str, &str))
             "with {} minutes between two checks a one-hour token may end before the next one",
             settings.interval
         );
-        warn(&told, "set AWS_SSO_REFRESH_INTERVAL to 55 or less");
+        let fix = format!("set AWS_SSO_REFRESH_INTERVAL to {INTERVAL_WITHOUT_GAPS} or less");
+        warn(&told, &fix);
     }
     if plan::effective_threshold(settings.threshold, settings.interval) < env::CLI_THRESHOLD {
         let told = format!(
