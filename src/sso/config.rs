@@ -754,6 +754,13 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_is_about_the_word_that_is_wrong() {
+        let fix = |header: &str| read(session(header).as_bytes(), "default").warnings[0].fix;
+        assert_eq!(fix("sso-sessionfoo a#b"), "write [sso-session NAME]");
+        assert!(fix("sso-session a#b").starts_with("give it a plain name"));
+    }
+
+    #[test]
     fn a_session_needs_a_start_url_and_a_region() {
         check("[sso-session x]", &["x: line 1: sso_start_url is missing"]);
         check(

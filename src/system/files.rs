@@ -99,7 +99,7 @@ fn check_replaceable(target: &Path) -> io::Result<()> {
 }
 
 /// What is in a file that is said to have `length` bytes, and of a longer one at least `max + 1`.
-fn read_all(mut file: File, length: usize, max: u64) -> io::Result<Vec<u8>> {
+fn read_all(mut file: impl Read, length: usize, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length + 1];
     let mut filled = 0;
     while filled < length {
@@ -221,30 +221,38 @@ pub struct Lock {
 /// # Errors
 /// The lock file cannot be made, or the file system knows no locks.
 pub fn lock(path: &Path, deadline: Instant) -> Result<Option<Lock>, Error> {
-    let cannot = |error: &io::Error| cannot("lock", path, error);
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
     loop {
-        step("lock").map_err(|error| cannot(&error))?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(O_NONBLOCK)
-            .open(path)
-            .map_err(|error| cannot(&error))?;
-        match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { _file: file })),
-            // Another one holds it, or somebody has removed the file in between: a lock on that keeps nobody out.
-            Ok(()) | Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                return Ok(None);
-            }
-            Ok(()) | Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(cannot(&error)),
+        let opened = step("lock").and_then(|()| {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(O_NONBLOCK)
+                .open(path)
+        });
+        let held = opened.and_then(|file| hold(file, path));
+        if let Some(lock) = held.map_err(|error| cannot("lock", path, &error))? {
+            return Ok(Some(lock));
         }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+}
+
+/// Takes the lock, unless another one has it, or somebody has removed the file since it was opened: a lock on that keeps
+/// nobody out.
+fn hold(file: File, path: &Path) -> io::Result<Option<Lock>> {
+    match file.try_lock() {
+        Ok(()) => Ok(is_at(&file, path).then_some(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -593,6 +601,114 @@ mod tests {
         );
     }
 
+    /// Says once that it was interrupted, then gives one byte at a time, and fails in the end.
+    struct Slow {
+        is_new: bool,
+        bytes: &'static [u8],
+    }
+
+    impl Read for Slow {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            if std::mem::take(&mut self.is_new) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let Some((first, rest)) = self.bytes.split_first() else {
+                return Err(io::Error::other("the disk is gone"));
+            };
+            self.bytes = rest;
+            to[0] = *first;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_goes_on_and_one_that_fails_is_a_failure() {
+        let slow = || Slow {
+            is_new: true,
+            bytes: b"123",
+        };
+        assert_eq!(read_all(slow(), 3, 9).expect("it is read"), b"123");
+        let told = read_all(slow(), 4, 9).expect_err("there are three bytes");
+        assert_eq!(told.to_string(), "the disk is gone");
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_read_as_far_as_it_may_be() {
+        let read = |length, max| read_all(&b"12345"[..], length, max).expect("it is read");
+        assert_eq!(read(9, 9), b"12345", "it became shorter");
+        assert_eq!(read(2, 9), b"12345", "it became longer");
+        assert_eq!(read(2, 3), b"1234", "it became too long");
+    }
+
+    #[test]
+    fn a_file_is_opened_for_this_process_alone() {
+        let folder = Folder::new();
+        let path = folder.0.join("file");
+        fs::write(&path, "123").expect("written");
+        let (file, length) = open(&path).expect("it is there");
+        let flags = rustix::io::fcntl_getfd(&file).expect("it is open");
+        assert_eq!((flags, length), (rustix::io::FdFlags::CLOEXEC, 3));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_has_no_entries_and_a_file_is_no_folder() {
+        let folder = Folder::new();
+        let path = folder.0.join("path");
+        assert_eq!(list(&path, |_| true).expect("nothing is there"), []);
+        fs::write(&path, "").expect("written");
+        let told = list(&path, |_| true).expect_err("a file");
+        assert!(
+            told.line().ends_with(": not a directory"),
+            "{}",
+            told.line()
+        );
+    }
+
+    #[test]
+    fn only_a_folder_will_do_for_a_folder() {
+        let folder = Folder::new();
+        let (file, link) = (folder.0.join("file"), folder.0.join("link"));
+        fs::write(&file, "").expect("written");
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("set");
+        std::os::unix::fs::symlink("nowhere", &link).expect("linked");
+        for path in [&file, &link, &file.join("below")] {
+            let told = make_private_folder(path).expect_err("no folder");
+            assert!(told.line().ends_with(": file exists"), "{}", told.line());
+        }
+        assert_eq!(mode(&file), 0o644, "a file that has its name is left alone");
+    }
+
+    #[test]
+    fn many_may_make_the_same_folder_at_once() {
+        let folder = Folder::new();
+        let all = std::sync::Barrier::new(4);
+        let make_all = || {
+            let make = |round: u32| {
+                all.wait();
+                make_folder(&folder.0.join(round.to_string()))
+            };
+            let made: Vec<_> = (0..200).map(make).collect();
+            made.into_iter().collect::<Result<Vec<()>, Error>>()
+        };
+        std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..4).map(|_| scope.spawn(make_all)).collect();
+            for maker in makers {
+                maker.join().expect("no panic").expect("all are made");
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_closed_to_others_is_not_touched() {
+        let folder = Folder::new();
+        let path = folder.0.join("ours");
+        fs::create_dir(&path).expect("made");
+        fs::set_permissions(&path, Permissions::from_mode(0o1700)).expect("set");
+        make_private_folder(&path).expect("it is there");
+        let kept = fs::metadata(&path).expect("it exists").permissions().mode();
+        assert_eq!(kept & 0o7777, 0o1700);
+    }
+
     #[test]
     fn a_lock_keeps_others_out_until_it_is_dropped() {
         let folder = Folder::new();
@@ -607,6 +723,38 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(&folder.0.join("locks")), 0o700);
         assert_eq!(fs::metadata(&path).expect("it exists").len(), 0);
+    }
+
+    #[test]
+    fn a_lock_is_waited_for() {
+        let folder = Folder::new();
+        let path = folder.0.join("one.lock");
+        let now = Instant::now();
+        let held = lock(&path, now).expect("it can be locked");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(&path, now + Duration::from_secs(60)));
+            std::thread::sleep(5 * LOCK_PAUSE);
+            drop(held);
+            let taken = waiting.join().expect("no panic").expect("it can be locked");
+            assert!(taken.is_some());
+        });
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_removed_is_none() {
+        let folder = Folder::new();
+        let path = folder.0.join("one.lock");
+        let opened = || File::create(&path).expect("made");
+        let is_held = |file: File| hold(file, &path).expect("it can be locked").is_some();
+        assert!(is_held(opened()));
+        let file = opened();
+        fs::remove_file(&path).expect("removed");
+        assert!(
+            !is_held(file.try_clone().expect("it is open")),
+            "nobody would see it"
+        );
+        let _another = opened();
+        assert!(!is_held(file), "the next run would lock another file");
     }
 
     #[test]
@@ -640,6 +788,30 @@ mod tests {
     }
 
     #[test]
+    fn a_room_whose_target_became_a_folder_stays_until_it_is_discarded() {
+        let folder = Folder::new();
+        let (target, new) = (folder.0.join("t"), folder.0.join("n"));
+        let room = make_room(new.clone(), target.clone(), 1).expect("there is room");
+        fs::create_dir(&target).expect("made");
+        room.commit().expect_err("a folder is there");
+        assert_eq!(folder.names(), ["n", "t"]);
+        room.discard();
+        assert_eq!(folder.names(), ["t"]);
+    }
+
+    #[test]
+    fn a_left_over_takes_its_place() {
+        let folder = Folder::new();
+        let (from, to) = (folder.0.join("from"), folder.0.join("to"));
+        adopt(&from, &to).expect_err("nothing is there");
+        fs::write(&from, "1").expect("written");
+        adopt(&from, &to).expect("adopted");
+        assert_eq!(folder.names(), ["to"]);
+        rename(&to, &from).expect("renamed");
+        assert_eq!(folder.names(), ["from"]);
+    }
+
+    #[test]
     fn a_replaced_file_has_its_mode_and_leaves_nothing_beside_it() {
         let folder = Folder::new();
         let (path, link) = (folder.0.join("real"), folder.0.join("link"));
@@ -654,6 +826,19 @@ mod tests {
         );
         remove(&link).expect("removed");
         remove(&link).expect("nothing to remove is fine");
+        assert_eq!(folder.names(), ["real"]);
+    }
+
+    #[test]
+    fn a_folder_is_not_removed_and_has_not_to_give_way() {
+        let folder = Folder::new();
+        let (path, in_the_way) = (folder.0.join("real"), folder.0.join("real.tmp"));
+        fs::create_dir(&in_the_way).expect("made");
+        let told = replace(&path, b"1", 0o600, Durable::Soon).expect_err("it is in the way");
+        // Linux says `is a directory`, macOS `operation not permitted`: it is said of the removal.
+        assert!(!told.line().contains("exists"), "{}", told.line());
+        remove(&in_the_way).expect_err("a folder");
+        assert_eq!(folder.names(), ["real.tmp"]);
     }
 
     #[test]
@@ -714,6 +899,23 @@ mod tests {
         assert_eq!(mode(&theirs), 0o755);
         make_private_folder(&theirs).expect("it is there");
         assert_eq!(mode(&theirs), 0o700);
+    }
+
+    #[test]
+    fn an_error_says_what_helps() {
+        use io::ErrorKind::{
+            Other, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        };
+        for (kind, hint) in [
+            (StorageFull, "free some space on that disk"),
+            (QuotaExceeded, "free some space on that disk"),
+            (ReadOnlyFilesystem, "that file system is mounted read-only"),
+            (PermissionDenied, "it must belong to you; see `ls -la /a`"),
+            (Other, ""),
+        ] {
+            let told = cannot("write", Path::new("/a/b"), &kind.into());
+            assert_eq!(told.way_out(), hint);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::identity_center::{Consent, Fault, IdentityCenter, Options, Proxy, ProxyOptions};
 use crate::torture::{each, tally, torture};
 use crate::world::{
-    REGION, Ran, START_URL, World, center, consenting, member_of, skipped, token_text,
+    REGION, Ran, START_URL, World, center, consenting, inside, member_of, skipped, token_text,
 };
 
 /// Nothing here is to take longer, on a busy machine and with all retries.
@@ -692,16 +692,7 @@ fn what_belongs_to_somebody_else_is_said_and_costs_no_token() {
         let program = world.own_program();
         chown_all(&world.home, USER);
         change(&world);
-        let own = world.command_of(&program, &["refresh"]);
-        let mut command = as_user(USER);
-        command
-            .arg(own.get_program())
-            .args(own.get_args())
-            .env_clear()
-            .envs(
-                own.get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
+        let mut command = inside(as_user(USER), &world.command_of(&program, &["refresh"]));
         let ran = Ran::of(command.output().expect("setpriv runs"));
         let told = format!("{}{}", ran.stdout, ran.stderr);
         assert_eq!(
@@ -846,16 +837,10 @@ fn a_process_that_may_open_few_files_loses_no_token() {
         let world = World::with(&center);
         world.sessions(&["work"]);
         let old = world.sign_in(&center, "work", 5).refresh_token;
-        let own = world.command(&[]);
-        let mut command = Command::new("sh");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" {job}")]);
+        let mut command = inside(limited, &world.command(&[]));
         command
-            .args(["-c", &format!("ulimit -n {limit}; exec \"$0\" {job}")])
-            .arg(own.get_program())
-            .env_clear()
-            .envs(
-                own.get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

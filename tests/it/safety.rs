@@ -3,14 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, Fault, Granted, IdentityCenter, Options, RefreshTokens};
 use crate::world::{
-    Ran, START_URL, World, can_mount, center, consenting, fingerprint, member_of, names_in,
-    skipped, token_text,
+    Ran, START_URL, World, can_mount, center, consenting, fingerprint, inside, is_installed,
+    member_of, names_in, token_text,
 };
 
 fn world_with(center: &IdentityCenter, minutes: i64) -> (World, Granted) {
@@ -593,37 +593,29 @@ fn what_others_could_read_is_closed_to_them() {
     assert_eq!((mode(&world.data()), mode(&log)), (0o700, 0o600));
 }
 
+/// A run, and its system calls, a line each, with the paths of the files: `PID  call(arguments…) = result`. `None`, said
+/// loudly, where nothing can trace them.
+fn traced(world: &World, arguments: &[&str]) -> Option<(Ran, String)> {
+    if !is_installed("strace", &format!("the system calls of {arguments:?}")) {
+        return None;
+    }
+    let trace = world.home.join("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-o"]).arg(&trace);
+    let output = inside(strace, &world.command(arguments)).output();
+    let ran = Ran::of(output.expect("strace runs"));
+    Some((ran, fs::read_to_string(trace).expect("it was traced")))
+}
+
 #[test]
 fn a_check_with_nothing_due_opens_no_socket_starts_no_thread_and_writes_one_line() {
-    let traced = Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if !traced.is_ok_and(|status| status.success()) {
-        skipped("a_check_with_nothing_due…: strace is not installed");
-        return;
-    }
     let center = center();
     let (world, _) = world_with(&center, 50);
     world.run(&["refresh"]).exits(0); // makes the data folder
-    let trace = world.home.join("trace");
-    let program = world.command(&["refresh", "--scheduled"]);
-    let output = Command::new("strace")
-        .args(["-f", "-o"])
-        .arg(&trace)
-        .arg(program.get_program())
-        .args(["refresh", "--scheduled"])
-        .env_clear()
-        .envs(
-            program
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .output()
-        .expect("strace runs");
-    Ran::of(output).exits(0).stays_quiet();
-    let trace = fs::read_to_string(trace).expect("it was traced");
+    let Some((ran, trace)) = traced(&world, &["refresh", "--scheduled"]) else {
+        return;
+    };
+    ran.exits(0).stays_quiet();
     // `PID  call(arguments…) = result`: a word in a path is no call.
     let calls: Vec<&str> = trace
         .lines()
@@ -661,4 +653,80 @@ fn a_check_with_nothing_due_opens_no_socket_starts_no_thread_and_writes_one_line
     );
     let writes = calls.iter().filter(|call| **call == "write").count();
     assert_eq!(writes, 1, "{trace}");
+}
+
+/// What a run did with the disk and whom it asked, as the kernel saw it.
+fn on_the_disk(trace: &str) -> Vec<String> {
+    let what = |line: &str| {
+        let (call, rest) = line.split_once('(')?;
+        let call = call.split_whitespace().last()?;
+        let kind = [
+            ("/.aws/sso/cache>", "cache"),
+            ("/aws-sso-refresh>", "data"),
+            (".new", "room"),
+            (".json.tmp", "memory"),
+        ]
+        .into_iter()
+        .find_map(|(part, kind)| rest.contains(part).then_some(kind));
+        let call = match call {
+            "openat" if rest.contains("O_EXCL") => "create",
+            "openat" => return None,
+            "connect" if rest.contains("AF_INET") => return Some("ask".to_string()),
+            "renameat" | "renameat2" => "rename",
+            "write" | "ftruncate" | "fsync" | "rename" => call,
+            _ => return None,
+        };
+        Some(format!("{call} {}", kind?))
+    };
+    trace.lines().filter_map(what).collect()
+}
+
+#[test]
+fn a_token_is_on_the_disk_before_its_name_and_room_for_it_before_it_is_asked_for() {
+    let center = center();
+    let (mut world, _) = world_with(&center, 5);
+    let Some((ran, trace)) = traced(&world, &["refresh"]) else {
+        return;
+    };
+    ran.exits(0).says("refreshed");
+    let refreshed = [
+        "create room",
+        "write room",
+        "fsync room",
+        "ask",
+        "write room",
+        "ftruncate room",
+        "fsync room",
+        "rename room",
+        "fsync cache",
+        // A memory that the next run can do without.
+        "create memory",
+        "write memory",
+        "rename memory",
+    ];
+    assert_eq!(on_the_disk(&trace), refreshed, "{trace}");
+
+    world.die_at("rename", &["refresh", "--force"]);
+    let Some((ran, trace)) = traced(&world, &["refresh"]) else {
+        return;
+    };
+    ran.exits(0);
+    let adopted = ["fsync room", "rename room", "fsync cache"];
+    let done = on_the_disk(&trace); // with a note of it, unless the two runs were in the same second
+    assert!(done.starts_with(&adopted.map(String::from)), "{trace}");
+
+    // That a person signed out is not forgotten again.
+    let Some((ran, trace)) = traced(&world, &["logout"]) else {
+        return;
+    };
+    ran.exits(0);
+    let signed_out = [
+        "ask",
+        "create memory",
+        "write memory",
+        "fsync memory",
+        "rename memory",
+        "fsync data",
+    ];
+    assert_eq!(on_the_disk(&trace), signed_out, "{trace}");
 }

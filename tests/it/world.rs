@@ -499,8 +499,15 @@ pub fn in_terminal(command: &Command) -> Command {
     const SPAWN: &str =
         "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let mut python = Command::new("python3");
+    python.args(["-c", SPAWN]);
+    let mut python = inside(python, command);
+    python.stdin(Stdio::piped()).stdout(Stdio::piped());
     python
-        .args(["-c", SPAWN])
+}
+
+/// A command that another one runs, named last, with its environment.
+pub fn inside(mut outer: Command, command: &Command) -> Command {
+    outer
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
@@ -508,10 +515,8 @@ pub fn in_terminal(command: &Command) -> Command {
             command
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    python
+        );
+    outer
 }
 
 /// Whether a program is there; the test that goes without it is named.
