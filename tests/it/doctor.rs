@@ -1338,7 +1338,7 @@ fn a_check_that_failed_or_is_long_ago_is_told() {
         "failed; see aws-sso-refresh logs",
         "aws-sso-refresh logs",
     );
-    check(-20 * 60, 0).exits(0).counts(0, 0);
+    check(-19 * 60, 0).exits(0).counts(0, 0);
     check(-21 * 60, 0).exits(0).counts(0, 1).has(
         "last check",
         "warning",
