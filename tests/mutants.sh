@@ -2,12 +2,13 @@
 # Breaks each line of the pure core and of the file operations, one at a time, and sees whether a test notices
 # (cargo-mutants): the unit tests first, which take seconds, and for what these miss the end-to-end tests. MUTANTS_JOBS
 # (1) at once; MUTANTS_ARGS go to it, such as `--iterate` to leave out what was noticed the last time, or
-# `--file src/sso/plan.rs`. Outcomes are in target/mutants/mutants.out; tests/README.md explains who survives.
+# `--file src/sso/plan.rs`. Ends with how many came to what, and with who survived; tests/README.md explains why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly VERSION=27.1.0
 readonly TOOLS=$PWD/target/mutants/tools
+readonly OUT=$PWD/target/mutants/mutants.out
 export PATH=$TOOLS/bin:$PATH
 
 [ "$(cargo mutants --version 2>/dev/null)" = "cargo-mutants $VERSION" ] ||
@@ -25,8 +26,26 @@ mutants() {
 		--file 'src/format/*.rs' --file 'src/sso/*.rs' --file 'src/schedule/*.rs' --file src/system/files.rs "${@:2}"
 }
 
+# tally MEANING LIST..: how many there are
+tally() {
+	printf '%6s  %s\n' "$(cd "$OUT" && cat "${@:2}" | wc -l)" "$1"
+}
+
 # 2 and 3: some were missed, or took too long.
-mutants 20 "${more[@]}" -- --locked --bin aws-sso-refresh -- format:: sso:: schedule:: system::files && exit
-[ $? -lt 4 ] || exit
-mutants 120 --iterate "${more[@]}" -- --locked --test it -- --test-threads=8 \
-	refresh:: status:: login:: logout:: safety:: hostile:: crowd:: install:: doctor::
+status=0
+mutants 20 "${more[@]}" -- --locked --bin aws-sso-refresh -- format:: sso:: schedule:: system::files || status=$?
+[ $status -lt 4 ] || exit $status
+noticed=$(
+	tally 'a unit test noticed' caught.txt
+	tally 'it never ended, which was noticed' timeout.txt
+	tally 'it did not compile' unviable.txt
+)
+if [ $status -ne 0 ]; then
+	cat "$OUT/timeout.txt" >>"$OUT/caught.txt"
+	mutants 200 --iterate "${more[@]}" -- --locked --test it -- --test-threads=8 \
+		refresh:: status:: login:: logout:: safety:: hostile:: crowd:: install:: doctor:: || [ $? -lt 4 ]
+	noticed+=$(printf '\n' && tally 'an end-to-end test noticed, or never ended' caught.txt timeout.txt)
+fi
+printf '%s\n' "$noticed"
+tally 'nothing noticed' missed.txt
+cat "$OUT/missed.txt"
