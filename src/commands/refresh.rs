@@ -3,6 +3,7 @@
 //! `refresh_one` is the heart of the program. In its order: lock, look again, make room, ask, put down, look a third
 //! time, rename. What each step protects is said where it stands; `system/files.rs` says how.
 
+use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Mutex;
@@ -27,6 +28,7 @@ use crate::sso::token::{CachedToken, Fingerprint, Grant, Renewal};
 use crate::system::env::{self, Env, Login};
 use crate::system::files::{Commit, Durable, Room};
 use crate::system::https::Client;
+use crate::system::signals::{self, Owed};
 use crate::system::{files, journal::Journal};
 
 /// The whole run, sign-in aside.
@@ -227,6 +229,7 @@ fn check(
             interval: settings.interval * MINUTE,
             ends: started + run_max(),
         };
+        let _held = signals::hold();
         reports = refresh_all(&run, &survey, &known);
     }
     let refreshed = reports
@@ -366,7 +369,7 @@ fn due(sighting: &Sighting) -> Option<&Known> {
 }
 
 /// Refreshes all sessions side by side, so that a run takes as long as its slowest one and a dead endpoint holds nobody
-/// back. This thread is one of the workers, so that a single due session starts no other; but where somebody looks on it
+/// back. This thread is one of the workers, so that a single due session needs no other; but where somebody looks on it
 /// shows them how far the others are.
 fn refresh_all(run: &Run, survey: &Survey, due: &[&Known]) -> Vec<Option<Report>> {
     let started = Instant::now();
@@ -423,15 +426,18 @@ fn refresh_all(run: &Run, survey: &Survey, due: &[&Known]) -> Vec<Option<Report>
 
 /// What is under way, how far it is, and for how long.
 fn progress(due: &[&Known], done: usize, took: Duration) -> Vec<String> {
-    let seconds = format!("{}s", took.as_secs());
-    match due {
-        [one] => vec![format!("Refreshing {}", clean(&one.session.name)), seconds],
+    let mut parts = match due {
+        [one] => vec![format!("Refreshing {}", clean(&one.session.name))],
         all => vec![
             format!("Refreshing {} sessions", all.len()),
             format!("{done} done"),
-            seconds,
         ],
+    };
+    parts.push(format!("{}s", took.as_secs()));
+    if signals::has_come() {
+        parts.push("ends with the answer".to_string());
     }
+    parts
 }
 
 fn refresh_and_log(run: &Run, survey: &Survey, known: &Known) -> Report {
@@ -532,7 +538,8 @@ fn refresh_one(
     }
     let room = files::make_room(room_path, target, size)?;
 
-    let granted = match ask(run, &path, &token, renewal, endpoint, attempts) {
+    let owed = Cell::new(None);
+    let granted = match ask(run, &path, &token, renewal, endpoint, &owed, attempts) {
         Asked::Granted(grant, asked_at) => (grant, asked_at),
         Asked::Changed(there) => {
             room.discard();
@@ -609,13 +616,15 @@ enum Pause {
     Growing,
 }
 
-/// Asks the server, again where the contract's table of answers says so.
+/// Asks the server, again where the contract's table of answers says so. What a request may buy is `owed` from when it
+/// leaves; after a grant, until the token is on the disk.
 fn ask(
     run: &Run,
     path: &std::path::Path,
     token: &CachedToken,
     renewal: &Renewal,
     endpoint: &Url,
+    owed: &Cell<Option<Owed>>,
     attempts: &mut u32,
 ) -> Asked {
     let request = oidc::refresh_request(endpoint, renewal);
@@ -633,7 +642,8 @@ fn ask(
         }
         *attempts += 1;
         let asked_at = env::now();
-        let reply = match run.client.send(&request, deadline) {
+        let leaving = || owed.set(Some(signals::owe()));
+        let reply = match run.client.spend(&request, deadline, &leaving) {
             Ok(response) => oidc::token_reply(&response),
             Err(failure) if failure.sent => Reply::TryLater { why: failure.why },
             Err(failure) => {
@@ -659,6 +669,9 @@ fn ask(
                 }
             }
         };
+        if !matches!(reply, Reply::Granted(_)) {
+            owed.take();
+        }
         match reply {
             Reply::Granted(grant) => return Asked::Granted(grant, asked_at),
             Reply::Wrong(refusal) => {

@@ -87,8 +87,6 @@ impl Units {
         if is_answering {
             steps.push(run(&["disable", "--now", TIMER], &[1]));
             steps.push(Step::HoldBack);
-            // A run that is held back would not end by itself: the unit says why `stop` does not end it.
-            steps.push(run(&["kill", "--signal=KILL", SERVICE], &[1, 5]));
             steps.push(run(&["stop", SERVICE], &[5]));
             steps.push(run(&["clean", "--what=state", TIMER], &[1, 5]));
         }
@@ -212,8 +210,7 @@ pub fn service(program: &Path) -> Result<String, Error> {
          ExecStart={} {}\n\
          SuccessExitStatus=1 3\n\
          TimeoutStartSec=90s\n\
-         # A run may be waiting for what its refresh token buys: it is left to end by itself.\n\
-         KillSignal=SIGCONT\n\
+         # A run that waits for what its refresh token buys ends when that is on the disk, within 15 seconds.\n\
          TimeoutStopSec=20s\n\
          Nice=10\n\
          IOSchedulingClass=idle\n\
@@ -381,9 +378,9 @@ mod tests {
             "/c/systemd/user/aws-sso-refresh.service",
             "/d/systemd/timers/stamp-aws-sso-refresh.timer",
         ];
-        assert_eq!(told[..5], ["disable", "hold back", "kill", "stop", "clean"]);
-        assert_eq!(told[5..9], removed);
-        assert_eq!(told[9..], ["daemon-reload", "reset-failed", "is-active"]);
+        assert_eq!(told[..4], ["disable", "hold back", "stop", "clean"]);
+        assert_eq!(told[4..8], removed);
+        assert_eq!(told[8..], ["daemon-reload", "reset-failed", "is-active"]);
         assert_eq!(units.uninstall(false).len(), removed.len());
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Left out: keeping connections, resuming TLS sessions, client certificates, revocation lists, SOCKS, HTTP/2.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -114,6 +115,19 @@ impl Client {
     /// The server could not be reached or trusted, the deadline passed, or the answer is not one (`http::Decoder`).
     /// Plain `http` is refused unless the host is loopback and the proxy, where one applies, too.
     pub fn send(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
+        self.spend(request, deadline, &|| ())
+    }
+
+    /// As `send`, of a request that is not to be repeated lightly: `leaving` is called just before its first byte may leave.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn spend(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        leaving: &dyn Fn(),
+    ) -> Result<Response, Failure> {
         let url = &request.url;
         let host = url.host_header();
         let proxy = proxy::choose(url, &self.network.proxies)
@@ -129,8 +143,13 @@ impl Client {
                 Some(proxy) => self.tunnel(url, proxy, deadline)?,
             };
             let mut wire = Wire::Tls(Box::new(self.tls(session, wire)));
-            let (answer, _) = exchange(&mut wire, &bytes, decoder)
-                .map_err(|trouble| trouble.failure(&host, wire.has_sent()))?;
+            let sent = Cell::new(false);
+            let leaving = || {
+                sent.set(true);
+                leaving();
+            };
+            let (answer, _) = exchange(&mut wire, &bytes, decoder, &leaving)
+                .map_err(|trouble| trouble.failure(&host, sent.get()))?;
             wire.close();
             Ok(answer)
         } else if !url.is_loopback() {
@@ -156,7 +175,7 @@ impl Client {
             };
             let bytes = bytes.map_err(unwritable)?;
             let mut wire = self.reach(first_hop, &name, deadline)?;
-            let (answer, _) = exchange(&mut wire, &bytes, decoder)
+            let (answer, _) = exchange(&mut wire, &bytes, decoder, leaving)
                 .map_err(|trouble| trouble.failure(&name, true))?;
             Ok(answer)
         }
@@ -182,7 +201,7 @@ impl Client {
             .map_err(|broken| Failure::unsent(format!("{name}: {broken}")))?;
         let mut wire = self.reach(&proxy.url, &name, deadline)?;
         // The answer to CONNECT has no body, like that to HEAD.
-        let (answer, surplus) = exchange(&mut wire, &bytes, Decoder::new(Method::Head))
+        let (answer, surplus) = exchange(&mut wire, &bytes, Decoder::new(Method::Head), &|| ())
             .map_err(|trouble| trouble.failure(&name, false))?;
         let host = url.host_header();
         match answer.status {
@@ -239,7 +258,6 @@ impl Client {
             session,
             wire,
             ca_bundle: self.network.ca_bundle.clone(),
-            sent: false,
         }
     }
 }
@@ -255,11 +273,11 @@ enum Wire {
 }
 
 impl Wire {
-    /// Whether any byte of a request may have left.
-    fn has_sent(&self) -> bool {
+    /// Whatever comes before the first byte of a request.
+    fn begin(&mut self) -> io::Result<()> {
         match self {
-            Wire::Tcp(_) => true,
-            Wire::Tls(tls) => tls.sent,
+            Wire::Tcp(_) => Ok(()),
+            Wire::Tls(tls) => tls.shake_hands(),
         }
     }
 
@@ -304,12 +322,15 @@ impl Write for Wire {
     }
 }
 
-/// Sends `request` and reads one answer; says too how many bytes have come after it.
+/// Sends `request` and reads one answer; says too how many bytes have come after it. `leaving` is called as by `spend`.
 fn exchange(
     wire: &mut Wire,
     request: &[u8],
     mut decoder: Decoder,
+    leaving: &dyn Fn(),
 ) -> Result<(Response, usize), Trouble> {
+    wire.begin()?;
+    leaving();
     wire.write_all(request)?;
     wire.flush()?;
     let mut buffer = [0; 8 * 1024];
@@ -522,37 +543,39 @@ fn is_to_be_repeated(error: &io::Error) -> bool {
     )
 }
 
-/// TLS on top of a wire. What is written stays in memory until the handshake is done, and so the request leaves in
-/// one packet with the last message of the handshake.
+/// TLS on top of a wire.
 struct Tls {
     session: ClientConnection,
     wire: Wire,
     ca_bundle: Option<CaBundle>,
-    /// Whether application data may have left.
-    sent: bool,
 }
 
 impl Tls {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                result => return result,
-            }
-            let why = match self.receive() {
+    /// The last message of the handshake stays in memory, and leaves in one packet with the request.
+    fn shake_hands(&mut self) -> io::Result<()> {
+        while self.session.is_handshaking() {
+            let why = match self.flush().and_then(|()| self.receive()) {
                 Ok(true) => continue,
-                Ok(false) if !self.session.is_handshaking() => continue,
                 Ok(false) => "the connection was closed during the TLS handshake".to_string(),
-                // Already in words, or not about the handshake.
-                Err(error) if error.get_ref().is_some() || !self.session.is_handshaking() => {
-                    return Err(error);
-                }
+                Err(error) if error.get_ref().is_some() => return Err(error), // already in words
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     "the TLS handshake was not done in time".to_string()
                 }
                 Err(error) => format!("the TLS handshake failed: {}", reason(&error)),
             };
             return Err(TlsError { why, hint: None }.into());
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                result => return result,
+            }
+            self.receive()?;
+            self.flush()?;
         }
     }
 
@@ -563,13 +586,11 @@ impl Tls {
             self.flush().ok(); // The alert that says why.
             return Err(explain(&error, self.ca_bundle.as_ref()));
         }
-        self.flush()?;
         Ok(length > 0)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.sent |= !self.session.is_handshaking();
             self.session.write_tls(&mut self.wire)?;
         }
         self.wire.flush()

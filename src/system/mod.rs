@@ -11,4 +11,5 @@ pub mod listener;
 pub mod notify;
 pub mod presence;
 pub mod process;
+pub mod signals;
 pub mod step;

@@ -1,15 +1,20 @@
 //! `kill -9` at random moments of a refresh and of a login: the token file is always whole, and what had reached the disk
-//! is kept by the next run.
+//! is kept by the next run. And `kill`, at which a refresh loses nothing at all.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::identity_center::{Consent, IdentityCenter, Options, RefreshTokens};
 use crate::torture::{each, rounds, tally};
 use crate::world::{World, consenting, member_of};
 
+/// It asks nobody.
+const KILL: &str = "KILL";
+
 /// Kills runs at moments that are spread evenly over the time they take.
 struct Killer {
+    signal: &'static str,
     /// Twice as long as a run takes; it follows the machine, so that about half of the kills find the program running.
     span: Duration,
     tries: u32,
@@ -18,10 +23,11 @@ struct Killer {
 
 impl Killer {
     /// For runs like this one.
-    fn new(run: impl FnOnce()) -> Killer {
+    fn new(signal: &'static str, run: impl FnOnce()) -> Killer {
         let started = Instant::now();
         run();
         Killer {
+            signal,
             span: started.elapsed() * 2,
             tries: 0,
             killed: 0,
@@ -34,7 +40,9 @@ impl Killer {
         let mut child = world.start(arguments);
         // The golden ratio spreads the moments evenly, however many there are.
         std::thread::sleep(self.span.mul_f64(f64::from(self.tries) * 0.618_034 % 1.0));
-        child.kill().expect("it can be killed");
+        let mut kill = Command::new("kill");
+        kill.args(["-s", self.signal, &child.id().to_string()]);
+        assert!(kill.status().expect("kill runs").success()); // an ended child keeps its number until it is waited for
         let was_running = child.wait().expect("it ends").code().is_none();
         self.killed += u32::from(was_running);
         self.span = self.span.mul_f64(if was_running { 1.05 } else { 0.95 });
@@ -59,7 +67,7 @@ fn killed_at_random_moments_the_file_always_holds_the_old_or_the_new_token() {
     world.sessions(&["work"]);
     world.sign_in(&center, "work", 5);
     let old = world.token_text("work");
-    let mut killer = Killer::new(|| drop(world.run(&["refresh"]).exits(0)));
+    let mut killer = Killer::new(KILL, || drop(world.run(&["refresh"]).exits(0)));
     while killer.killed < kills {
         world.write_token("work", &old);
         let _ = fs::remove_file(world.data().join("sessions.json"));
@@ -90,6 +98,7 @@ fn killed_at_random_moments_the_file_always_holds_the_old_or_the_new_token() {
 /// What is killed: the arguments, and whether another token is in the file before.
 #[derive(Debug, Clone, Copy)]
 struct Victim {
+    signal: &'static str,
     arguments: &'static [&'static str],
     is_signed_in: bool,
     kills: u32,
@@ -104,7 +113,7 @@ fn kill_all(victim: &Victim) -> Result<(u32, u32), String> {
     // What a login replaces is not due, and so the run after it has no reason to ask the server.
     let minutes = if is_login { 50 } else { 5 };
     world.sign_in(&center, "work", minutes);
-    let mut killer = Killer::new(|| drop(world.run(victim.arguments).exits(0)));
+    let mut killer = Killer::new(victim.signal, || drop(world.run(victim.arguments).exits(0)));
     let mut gone = 0;
     while killer.killed < victim.kills {
         center.end_all_sessions();
@@ -134,6 +143,7 @@ fn kill_all(victim: &Victim) -> Result<(u32, u32), String> {
             .is_some_and(|token| center.is_live_refresh_token(token));
         let is_right = match lost {
             0 => is_usable || !victim.is_signed_in && token.is_none(),
+            _ if victim.signal != KILL => false,
             _ => lost == 1 && !was_put_down && (is_usable || !is_login || !victim.is_signed_in),
         };
         let left_over = world
@@ -156,6 +166,7 @@ fn kill_all(victim: &Victim) -> Result<(u32, u32), String> {
 #[test]
 fn killed_at_random_moments_a_token_that_reached_the_disk_is_kept() {
     let victim = |arguments, is_signed_in, kills| Victim {
+        signal: KILL,
         arguments,
         is_signed_in,
         kills,
@@ -179,4 +190,21 @@ fn killed_at_random_moments_a_token_that_reached_the_disk_is_kept() {
             &format!("no token lost but {gone} whose first byte was not on the disk yet"),
         );
     }
+}
+
+#[test]
+fn a_refresh_that_is_told_to_end_at_random_moments_loses_no_token() {
+    let victim = Victim {
+        signal: "TERM",
+        arguments: &["refresh"],
+        is_signed_in: true,
+        kills: rounds(15, 250),
+    };
+    let ends = each(&[victim; 4], 4, kill_all);
+    let killed: u32 = ends.iter().map(|(killed, _)| killed).sum();
+    tally(
+        "signals survived: a refresh, its tokens are good once",
+        killed as usize,
+        "no token lost",
+    );
 }

@@ -20,6 +20,7 @@ mod logout;
 mod prompt;
 mod refresh;
 mod safety;
+mod signals;
 mod status;
 mod steps;
 mod terminal;
