@@ -1,9 +1,10 @@
 //! Signals that end a run wait while it is owed what its refresh token has bought.
 //!
 //! Ctrl-C, a terminal that is closed, `kill`, and the SIGTERM that launchd and systemd send to what they stop would end
-//! the process at once, between a request that spends a refresh token and the moment at which the new one is on the
-//! disk. They are blocked in all threads but one, which waits for them, then for whatever is owed, and lets the signal do
-//! what it would have done. A request has its deadline, and so none of them waits for ever; SIGKILL waits for nothing.
+//! the process at once, also between a request that spends a refresh token and the moment at which the new one is on the
+//! disk. They are blocked in every thread; one takes them (`sigwait` of POSIX), waits for whatever is owed, and lets the
+//! signal do what it would have done. A request has its deadline, and so none of them waits for ever; SIGKILL waits for
+//! nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -23,7 +24,8 @@ static HAS_COME: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub struct Held(Option<SigSet>);
 
-/// Puts off what ends the process. Where the system gives no thread, nothing is put off.
+/// Puts off what ends the process, before any other thread is started. Where the system gives no thread, nothing is put
+/// off.
 pub fn hold() -> Held {
     let mut ending = SigSet::empty();
     ENDING.into_iter().for_each(|signal| ending.add(signal));
