@@ -13,7 +13,7 @@ help:
 	@echo 'make torture  the long proof, a quarter of an hour: steps, kills, lies, hostile input, races, fuzzing (TORTURE=4: an hour)'
 	@echo 'make interop  every AWS tool that shares the token cache: the matrix, and thousands of races (interop-short: minutes)'
 	@echo 'make deny     the dependencies: licences, sources, build scripts, what is known against them'
-	@echo 'make mutants  breaks each line of the pure core, and of the file operations, and sees a test notice: hours'
+	@echo 'make mutants  breaks each line of the pure core, the file operations and the signals, and sees a test notice: hours'
 	@echo 'make fuzz     every parser that foreign bytes reach, FUZZ_SECONDS (60) each'
 	@echo 'make bench    what the program costs, next to other programs; the bounds of ratios decide'
 	@echo 'make size     the size of the release binary, on static Linux x86-64'

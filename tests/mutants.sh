@@ -1,8 +1,8 @@
 #!/bin/bash
-# Breaks each line of the pure core and of the file operations, one at a time, and sees whether a test notices
+# Breaks each line of the pure core, the file operations and the signals, one at a time, and sees whether a test notices
 # (cargo-mutants): the unit tests first, which take seconds, and for what these miss the end-to-end tests. MUTANTS_JOBS
 # (1) at once; MUTANTS_ARGS go to it, such as `--iterate` to leave out what was noticed the last time, or
-# `--file src/sso/plan.rs`. Ends with how many came to what, and with who survived; tests/README.md explains why.
+# `--re src/sso/plan` for one file. Ends with how many came to what, and with who survived; tests/README.md explains why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,8 @@ read -ra more <<<"${MUTANTS_ARGS-}"
 # mutants SECONDS ARG..: with the tests that the arguments behind -- choose, in so many seconds
 mutants() {
 	nice cargo mutants --no-shuffle --jobs "${MUTANTS_JOBS-1}" --timeout "$1" --gitignore true --output target/mutants \
-		--file 'src/format/*.rs' --file 'src/sso/*.rs' --file 'src/schedule/*.rs' --file src/system/files.rs "${@:2}"
+		--file 'src/format/*.rs' --file 'src/sso/*.rs' --file 'src/schedule/*.rs' --file src/system/files.rs \
+		--file src/system/signals.rs "${@:2}"
 }
 
 # tally MEANING LIST..: how many there are
@@ -43,7 +44,7 @@ noticed=$(
 if [ $status -ne 0 ]; then
 	cat "$OUT/timeout.txt" >>"$OUT/caught.txt"
 	mutants 200 --iterate "${more[@]}" -- --locked --test it -- --test-threads=8 \
-		refresh:: status:: login:: logout:: safety:: hostile:: crowd:: install:: doctor:: || [ $? -lt 4 ]
+		refresh:: status:: login:: logout:: safety:: signals:: hostile:: crowd:: install:: doctor:: || [ $? -lt 4 ]
 	noticed+=$(printf '\n' && tally 'an end-to-end test noticed, or never ended' caught.txt timeout.txt)
 fi
 printf '%s\n' "$noticed"
