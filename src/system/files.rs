@@ -9,8 +9,8 @@
 //! Known limits. AWS CLI v2 writes the token file in place and without a lock: between our last look and our rename
 //! it can start to write, and then its token goes to a file that has no name any more; that window is well under
 //! a millisecond and cannot be closed from this side. On copy-on-write disks room taken is not room promised. A token
-//! whose answer never arrived is lost to every client alike, and so is one whose run was killed while it waited; a signal
-//! that can be put off waits (`system/signals.rs`).
+//! whose answer never arrived is lost to every client alike, and so is one whose run was killed while it waited; during
+//! a refresh a signal that can be put off waits (`system/signals.rs`).
 //!
 //! Every operation passes a `step`, at which tests let a run fail or die.
 

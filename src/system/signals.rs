@@ -1,10 +1,10 @@
-//! Signals that end a run wait while it is owed what its refresh token has bought.
+//! Signals that end a refresh wait while it is owed what its refresh token has bought.
 //!
 //! Ctrl-C, a terminal that is closed, `kill`, and the SIGTERM that launchd and systemd send to what they stop would end
 //! the process at once, also between a request that spends a refresh token and the moment at which the new one is on the
 //! disk. They are blocked in every thread; one takes them (`sigwait` of POSIX), waits for whatever is owed, and lets the
 //! signal do what it would have done. A request has its deadline, and so none of them waits for ever; SIGKILL waits for
-//! nothing.
+//! nothing, and for a login or a logout no signal does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
